@@ -1,0 +1,59 @@
+"""The shape of a model backend, and nothing else.
+
+A backend *pulls*: it is handed a stream of calls and yields replies as they finish, in any order, each with
+its call; it alone decides how many to have in flight. That one shape fits an HTTP endpoint, an in-process
+batch engine and a cluster, and keeps memory flat however long the stream. A backend knows nothing of lessons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from docendo.types import Call, Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a backend can do.
+
+    `parameters` is the model's size (its weight in "cost = tokens computed x parameters"), None where it is
+    not known. `context` is the longest prompt plus completion in tokens. `batched` says that replies are
+    only reproducible when a call's whole `batch` is computed together; the gateway then records a batch's
+    replies all at once, so that an interrupted batch is asked again whole.
+    """
+
+    chat: bool = False
+    completion: bool = False
+    continue_partial: bool = False
+    loglikelihood: bool = False
+    token_ids: bool = False
+    batched: bool = False
+    parameters: int | None = None
+    context: int | None = None
+
+
+class Model(Protocol):
+    """A backend behind one model name."""
+
+    @property
+    def name(self) -> str:
+        """The name by which calls address this model, for example `school:teacher`."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this backend can do."""
+
+    def run(self, calls: AsyncIterator[Call]) -> AsyncIterator[tuple[Call, Reply]]:
+        """Pull calls and yield each with its reply as it finishes, in any order.
+
+        Call-level faults come back as replies with `stop="error"`; only a backend that can no longer work
+        at all raises (`ModelError`). Ends when `calls` has ended and every reply was yielded.
+        """
+
+    def check(self, text: str) -> None:
+        """Raise `UnspeakableError` where the model cannot read `text`; a model that reads anything returns."""
+
+    async def aclose(self) -> None:
+        """Release processes, sockets and memory; safe to call twice."""

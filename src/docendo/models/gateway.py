@@ -1,0 +1,341 @@
+"""The one place where models are called: it looks in the store, asks, records, and only then answers.
+
+How a model is driven is left to its backend, and what is asked to the methods; it knows no lesson.
+
+Calls that are sent, recorded and handed out together make a `_Unit`: a plan's whole batch where the model is
+`batched` (a part of one would be computed differently when asked again), a single call everywhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Self
+
+from docendo.errors import DocendoError, ModelError, StoreError
+from docendo.models.base import Model
+from docendo.store import Key, Store
+from docendo.types import Call, Purpose, Reply, Usage
+
+ROOM = 64
+"""Units that may wait in front of one backend; whoever brings more waits too."""
+
+
+@dataclass(slots=True)
+class Count:
+    """Calls of one model for one purpose since the gateway was made.
+
+    `sent` left for the backend; of these `replied` came back well and `errors` did not. `replayed` were
+    answered from the store and cost nothing now. `usage` is that of the calls that came back.
+    """
+
+    sent: int = 0
+    replied: int = 0
+    errors: int = 0
+    replayed: int = 0
+    usage: Usage = field(default_factory=Usage)
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that left and have not come back."""
+        return self.sent - self.replied - self.errors
+
+
+class Meter:
+    """Counts by model and purpose, for a progress display to read at any time, from any thread."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, Purpose], Count] = {}
+
+    def count(self, model: str, purpose: Purpose) -> Count:
+        """The live count of one model and purpose."""
+        return self._counts.setdefault((model, purpose), Count())
+
+    def counts(self) -> dict[tuple[str, Purpose], Count]:
+        """A copy of every count."""
+        return {key: replace(count) for key, count in list(self._counts.items())}
+
+    def total(self, *, model: str | None = None, purpose: Purpose | None = None) -> Count:
+        """The sum of the counts, of one model or purpose where named."""
+        total = Count()
+        for (name, what), count in self.counts().items():
+            if model in (None, name) and purpose in (None, what):
+                total.sent += count.sent
+                total.replied += count.replied
+                total.errors += count.errors
+                total.replayed += count.replayed
+                total.usage += count.usage
+        return total
+
+
+class Gateway:
+    """The models of a run behind one door, with its store; an async context manager.
+
+    A recorded reply is never asked for again; a call that is in flight is not sent a second time. A reply is
+    handed out after it was recorded, so whatever was built on it can be built again after a kill.
+    """
+
+    def __init__(self, models: Mapping[str, Model], store: Store | None = None) -> None:
+        """Answer calls by `call.model`; without a store nothing is recorded or replayed."""
+        self.meter = Meter()
+        self._models = models
+        self._desks = {name: _Desk(name, model, store, self.meter) for name, model in models.items()}
+
+    async def ask(self, calls: Sequence[Call]) -> list[Reply]:
+        """The replies to `calls`, in their order.
+
+        A call that fails comes back as a reply with `stop` "error"; it is asked again when it is asked for
+        again. For a batched model the calls of one batch must come in one `ask`, `batch_size` of them;
+        the size is put right for what the store and duplicates leave to be sent. Cancelling an `ask` holds
+        back what has not left for its backend's queue; what has is still recorded.
+
+        Raises:
+            ModelError: a model is unknown, or its backend cannot work any more.
+            StoreError: replies cannot be recorded, or the store holds a part of a batch.
+            ValueError: a batch that is not whole.
+        """
+        asked: dict[str, dict[Key, Call]] = {}
+        keys = [(call.model, (call.request, call.sample)) for call in calls]
+        for call, (model, key) in zip(calls, keys, strict=True):
+            asked.setdefault(model, {}).setdefault(key, call)
+        for model in asked.keys() - self._desks.keys():
+            known = ", ".join(map(repr, self._desks)) or "none"
+            raise ModelError(f"no model {model!r} here; there are {known}")
+        _check_batches([call for call in calls if self._desks[call.model].batched])
+        # One task a model: a full queue in front of one must not keep the others from their work.
+        tasks = {model: asyncio.create_task(self._desks[model].ask(mine)) for model, mine in asked.items()}
+        try:
+            await asyncio.gather(*tasks.values())
+        finally:
+            for task in tasks.values():
+                task.cancel()
+        replies = {model: task.result() for model, task in tasks.items()}
+        return [replies[model][key] for model, key in keys]
+
+    async def aclose(self) -> None:
+        """Stop asking, fail whoever still waits, and release the models; safe to call twice."""
+        await asyncio.gather(*(desk.aclose() for desk in self._desks.values()))
+        closed = await asyncio.gather(
+            *(model.aclose() for model in self._models.values()), return_exceptions=True
+        )
+        for outcome in closed:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+@dataclass(slots=True, eq=False)
+class _Unit:
+    """Calls that travel together; `left` once the backend has pulled the first of them."""
+
+    calls: dict[Key, Call]
+    futures: dict[Key, asyncio.Future[Reply]]
+    replies: dict[Key, Reply] = field(default_factory=dict)
+    left: bool = False
+
+
+class _Desk:
+    """One model: the queue in front of it, the calls in flight, and the task that reads its replies."""
+
+    def __init__(self, name: str, model: Model, store: Store | None, meter: Meter) -> None:
+        self.batched = model.capabilities.batched
+        self._name = name
+        self._model = model
+        self._store = store
+        self._meter = meter
+        # The bound counts units, not calls: a batch that is larger than the bound must still fit in whole.
+        self._room = asyncio.Semaphore(ROOM)
+        self._queue: asyncio.Queue[tuple[Call, _Unit]] = asyncio.Queue()
+        self._flying: dict[Key, _Unit] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._failure: DocendoError | None = None
+
+    async def ask(self, calls: Mapping[Key, Call]) -> dict[Key, Reply]:
+        """The replies to calls of this model, recorded or new."""
+        replies: dict[Key, Reply] = {}
+        futures: dict[Key, asyncio.Future[Reply]] = {}
+        for group in self._groups(calls):
+            recorded, waiting = await self._send(group)
+            replies |= recorded
+            futures |= waiting
+            for key in recorded:
+                self._meter.count(self._name, calls[key].purpose).replayed += 1
+        if futures:
+            await asyncio.wait(futures.values())  # unlike gather: cancelling this leaves the futures alone
+        return replies | {key: future.result() for key, future in futures.items()}
+
+    def _groups(self, calls: Mapping[Key, Call]) -> list[dict[Key, Call]]:
+        groups: dict[str | Key, dict[Key, Call]] = {}
+        for key, call in calls.items():
+            groups.setdefault(call.batch if self.batched and call.batch else key, {})[key] = call
+        return list(groups.values())
+
+    async def _send(
+        self, group: Mapping[Key, Call]
+    ) -> tuple[dict[Key, Reply], dict[Key, asyncio.Future[Reply]]]:
+        """The recorded replies to the calls that leave or fly together, and futures of the others.
+
+        A batch that shares some calls with another one in flight waits until those are recorded. So
+        whenever a reply is recorded as part of a batch, each call of that batch was answered, by a reply or
+        an error, and a batch found in part in the store is a fault.
+        """
+        room = False
+        try:
+            while True:
+                if self._failure is not None:
+                    raise self._failure.with_traceback(None)  # or it grows with each who is told
+                recorded = self._store.recorded(list(group)) if self._store else {}
+                open_ = {key: call for key, call in group.items() if key not in recorded}
+                flying = {key: self._flying[key].futures[key] for key in open_ if key in self._flying}
+                if len(flying) == len(open_):
+                    return recorded, flying
+                if flying:
+                    await asyncio.wait(flying.values())
+                elif not room:
+                    room = await self._room.acquire()  # others may have asked the same meanwhile: look again
+                else:
+                    self._check_part(open_, recorded)
+                    room = False  # it is the unit's now, until that leaves
+                    return recorded, self._queue_up(open_)
+        finally:
+            if room:
+                self._room.release()
+
+    def _check_part(self, open_: Mapping[Key, Call], recorded: Mapping[Key, Reply]) -> None:
+        if not (recorded and self._store):
+            return
+        batch = next(iter(open_.values())).batch
+        if batch not in self._store.batch_of(list(recorded)).values():
+            return  # those came with other batches that ask the same
+        if missing := open_.keys() - self._store.failed(list(open_)).keys():
+            raise StoreError(
+                f"{self._store.folder}: of batch {batch!r} of {self._name} {len(recorded)} replies are "
+                f"recorded and {len(missing)} are not, so it cannot be computed as before. Start a new run, "
+                "and please report this: it is a fault in docendo"
+            )
+
+    def _queue_up(self, calls: Mapping[Key, Call]) -> dict[Key, asyncio.Future[Reply]]:
+        if self.batched:
+            calls = {key: replace(call, batch_size=len(calls)) for key, call in calls.items()}
+        loop = asyncio.get_running_loop()
+        unit = _Unit(dict(calls), {key: loop.create_future() for key in calls})
+        for key, call in calls.items():
+            self._flying[key] = unit
+            self._queue.put_nowait((call, unit))  # side by side: a backend never holds halves of two batches
+        if self._task is None:
+            self._task = asyncio.create_task(self._serve(), name=f"gateway to {self._name}")
+        return unit.futures
+
+    async def next_call(self) -> Call:
+        """The call that the backend gets next."""
+        call, unit = await self._queue.get()
+        if self._failure is not None:
+            raise self._failure
+        if not unit.left:
+            unit.left = True
+            self._room.release()
+            if self._store is not None:
+                try:
+                    self._store.record_sent(unit.calls.values())
+                except StoreError as error:
+                    self._fail(error)  # here, as a backend may dress up what its stream raises
+                    raise
+            for each in unit.calls.values():
+                self._meter.count(self._name, each.purpose).sent += 1
+        return call
+
+    async def _serve(self) -> None:
+        replies: AsyncIterator[tuple[Call, Reply]] | None = None
+        try:
+            replies = self._model.run(_Stream(self))
+            async for call, reply in replies:
+                self._receive((call.request, call.sample), reply)
+                if self._failure is not None:
+                    return
+            self._fail(ModelError(f"{self._name} stopped answering while it was still needed"))
+        except DocendoError as error:
+            self._fail(error)
+        except Exception as error:
+            failure = ModelError(f"{self._name} stopped working: {type(error).__name__}: {error}")
+            failure.__cause__ = error
+            self._fail(failure)
+        finally:
+            close = getattr(replies, "aclose", None)
+            if close is not None:
+                with contextlib.suppress(Exception):
+                    await close()
+
+    def _receive(self, key: Key, reply: Reply) -> None:
+        unit = self._flying.get(key)
+        if unit is None or key in unit.replies:
+            raise ModelError(f"{self._name} answered a call that was not asked, or answered it twice")
+        unit.replies[key] = reply
+        count = self._meter.count(self._name, unit.calls[key].purpose)
+        count.usage += reply.usage
+        if reply.stop == "error":
+            count.errors += 1
+        else:
+            count.replied += 1
+        if len(unit.replies) < len(unit.calls):
+            return
+        if self._store is not None:
+            self._store.record_replies([(call, unit.replies[k]) for k, call in unit.calls.items()])
+        for k, future in unit.futures.items():
+            del self._flying[k]
+            future.set_result(unit.replies[k])
+
+    def _fail(self, failure: DocendoError) -> None:
+        """Fail every waiting and every later call; the first failure is the one that counts."""
+        if self._failure is not None:
+            return
+        self._failure = failure
+        for unit in set(self._flying.values()):
+            if not unit.left:
+                self._room.release()  # who waits for room comes in, and learns of the failure
+            for future in unit.futures.values():
+                future.set_exception(failure)
+                future.exception()  # read: nobody may be waiting for it any more
+        self._flying.clear()
+
+    async def aclose(self) -> None:
+        """Stop the backend's stream; its model is not this one's to close."""
+        self._fail(ModelError(f"the gateway to {self._name} is closed"))
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+
+class _Stream(AsyncIterator[Call]):
+    """A desk's calls for its backend; no generator, so that several workers may pull at once."""
+
+    def __init__(self, desk: _Desk) -> None:
+        self._desk = desk
+
+    async def __anext__(self) -> Call:
+        return await self._desk.next_call()
+
+
+def _check_batches(calls: Sequence[Call]) -> None:
+    batches: dict[tuple[str, str], list[Call]] = {}
+    for call in calls:
+        if call.batch:
+            batches.setdefault((call.model, call.batch), []).append(call)
+    for (model, batch), members in batches.items():
+        # Whether a plan counts the same call twice or once, the batch is whole.
+        sizes = {len(members), len({(call.request, call.sample) for call in members})}
+        for call in members:
+            if call.batch_size not in sizes:
+                raise ValueError(
+                    f"batch {batch!r} of {model} says that it has {call.batch_size} calls, "
+                    f"but {len(members)} were asked together"
+                )

@@ -1,0 +1,330 @@
+"""Reading a run: everything shown later comes from here, also while another process is writing the run.
+
+Writing is left to `run`, and what the figures mean to the reports.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from docendo import __version__
+from docendo.errors import StoreError
+from docendo.store.rows import (
+    DecisionRow,
+    DoneRow,
+    ErrorRow,
+    ExamRow,
+    Key,
+    LessonRow,
+    ModelRow,
+    ProblemRecord,
+    ReplyRow,
+    Role,
+    RunInfo,
+    SampleRow,
+    SessionRow,
+    TotalRow,
+)
+from docendo.store.schema import FAULTS, FILE, FORMAT, connect, explain, utf8
+from docendo.types import Call, Choice, Example, Grade, GradeState, Lesson, Problem, Reply, Usage
+
+Chat = tuple[tuple[str, str], ...]
+
+
+class RunView:
+    """A run, opened for reading; a context manager.
+
+    Rows of all problems come in the order of the plan, not in that of finishing, so that whatever is
+    computed from them is the same however the work was interleaved or interrupted. Every iterator reads as it
+    goes; several reads that must agree while the run is being written belong inside `with view.snapshot()`.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        """Open `folder` read-only.
+
+        Raises:
+            StoreError: not a run folder, or one of another format version.
+        """
+        self.folder = Path(folder)
+        self._open("ro")
+
+    def _open(self, mode: str) -> None:
+        path = self.folder / FILE
+        if not path.is_file():
+            what = f"it has no {FILE}" if self.folder.is_dir() else "there is no such folder"
+            raise StoreError(f"{self.folder}: not a run of docendo ({what}); give the folder of a run")
+        try:
+            self._db = connect(path, mode)
+        except FAULTS as error:
+            raise explain(error, self.folder) from error
+        try:
+            self.info = _read_info(self._db, self.folder)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; safe to call twice."""
+        self._db.close()
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Everything read inside sees the run as it was at the first read, whatever is written meanwhile."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("COMMIT")
+
+    def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Any]:
+        try:
+            yield from self._db.execute(sql, parameters)
+        except FAULTS as error:
+            raise explain(error, self.folder) from error
+
+    def _row(self, sql: str, parameters: Sequence[Any]) -> tuple[Any, ...] | None:
+        try:
+            row: tuple[Any, ...] | None = self._db.execute(sql, parameters).fetchone()
+        except FAULTS as error:
+            raise explain(error, self.folder) from error
+        return row
+
+    # --- the plan -----------------------------------------------------------------------------------------
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The configuration that the run was made with; a resume goes by this one."""
+        return dict(self.info.config)
+
+    def sessions(self) -> list[SessionRow]:
+        """Every opening of the run for writing, oldest first."""
+        return [SessionRow(*row) for row in self._rows("SELECT id, started, pid FROM sessions ORDER BY id")]
+
+    def models(self) -> list[ModelRow]:
+        """The models of the run, in the order in which they were added."""
+        sql = "SELECT name, parameters, context, digest, roles FROM models ORDER BY rowid"
+        return [ModelRow(*(*row[:4], json.loads(row[4]))) for row in self._rows(sql)]
+
+    def problems(self, role: Role = "taught") -> Iterator[Problem]:
+        """The problems that are taught, or those that exams are made of, in the order of the plan."""
+        for (data,) in self._rows("SELECT data FROM problems WHERE role = ? ORDER BY position", (role,)):
+            yield Problem(**json.loads(data))
+
+    def problem(self, id: str, role: Role = "taught") -> Problem:
+        """One problem.
+
+        Raises:
+            StoreError: there is none of that id.
+        """
+        sql = "SELECT data FROM problems WHERE id = CAST(? AS TEXT) AND role = ?"
+        row = self._row(sql, (utf8(id), role))
+        if row is None:
+            first = self._rows("SELECT id FROM problems WHERE role = ? ORDER BY position LIMIT 3", (role,))
+            some = ", ".join(repr(known) for (known,) in first) or "none"
+            raise StoreError(f"{self.folder}: no {role} problem has the id {id!r}; the first ids are {some}")
+        return Problem(**json.loads(row[0]))
+
+    # --- calls --------------------------------------------------------------------------------------------
+
+    def reply(self, call: Call) -> Reply | None:
+        """The recorded reply to a call, or None where it is still to be asked (again, after an error)."""
+        return self.recorded([(call.request, call.sample)]).get((call.request, call.sample))
+
+    def replies(self, calls: Sequence[Call]) -> list[Reply | None]:
+        """`reply` for many calls, in their order."""
+        keys = [(call.request, call.sample) for call in calls]
+        found = self.recorded(keys)
+        return [found.get(key) for key in keys]
+
+    def recorded(self, keys: Sequence[Key]) -> dict[Key, Reply]:
+        """The recorded replies among `(request, sample)` keys."""
+        sql = (
+            "SELECT text, stop, prompt_tokens, cached_tokens, completion_tokens, seconds FROM replies "
+            "WHERE request = ? AND sample = ?"
+        )
+        found = {}
+        for key in keys:
+            row = self._row(sql, key)
+            if row is not None:
+                found[key] = Reply(row[0], row[1], Usage(*row[2:5]), row[5])
+        return found
+
+    def batch_of(self, keys: Sequence[Key]) -> dict[Key, str]:
+        """The batch as part of which each recorded reply among `keys` was computed."""
+        sql = "SELECT batch FROM replies WHERE request = ? AND sample = ?"
+        rows = {key: self._row(sql, key) for key in keys}
+        return {key: row[0] for key, row in rows.items() if row is not None}
+
+    def failed(self, keys: Sequence[Key]) -> dict[Key, Reply]:
+        """The last error of each call among `keys` that ever came back with one, as a reply."""
+        sql = (
+            "SELECT prompt_tokens, cached_tokens, completion_tokens, seconds, error FROM errors "
+            "WHERE request = ? AND sample = ? ORDER BY rowid DESC LIMIT 1"
+        )
+        rows = {key: self._row(sql, key) for key in keys}
+        return {
+            key: Reply("", "error", Usage(*row[:3]), row[3], row[4])
+            for key, row in rows.items()
+            if row is not None
+        }
+
+    def prompt(self, key: Key) -> str | Chat | None:
+        """What was asked under `key` (text, or (role, content) pairs); None where nothing came back yet."""
+        for table in ("replies", "errors"):
+            sql = (
+                f"SELECT form, prompts.text FROM {table} JOIN prompts ON hash = prompt "
+                "WHERE request = ? AND sample = ? LIMIT 1"
+            )
+            row = self._row(sql, key)
+            if row is not None:
+                form, text = row
+                return text if form == "text" else tuple((role, said) for role, said in json.loads(text))
+        return None
+
+    def calls(self) -> Iterator[ReplyRow]:
+        """Every recorded reply without its text, oldest first."""
+        sql = (
+            "SELECT request, sample, model, purpose, batch, prompt, stop, "
+            "prompt_tokens, cached_tokens, completion_tokens, seconds, session FROM replies ORDER BY rowid"
+        )
+        for row in self._rows(sql):
+            yield ReplyRow(*(*row[:7], Usage(*row[7:10]), *row[10:]))
+
+    def errors(self) -> Iterator[ErrorRow]:
+        """Every call that came back with an error, oldest first."""
+        sql = (
+            "SELECT request, sample, model, purpose, batch, prompt, error, "
+            "prompt_tokens, cached_tokens, completion_tokens, seconds, session, time "
+            "FROM errors ORDER BY rowid"
+        )
+        for row in self._rows(sql):
+            yield ErrorRow(*(*row[:7], Usage(*row[7:10]), *row[10:]))
+
+    def sent(self) -> Iterator[tuple[Key, int]]:
+        """Every call that left for a backend, with the session it left in, oldest first."""
+        for request, sample, session in self._rows(
+            "SELECT request, sample, session FROM sent ORDER BY rowid"
+        ):
+            yield (request, sample), session
+
+    def totals(self) -> list[TotalRow]:
+        """Recorded replies summed by model and purpose."""
+        sql = (
+            "SELECT model, purpose, COUNT(*), SUM(prompt_tokens), SUM(cached_tokens), "
+            "SUM(completion_tokens), SUM(seconds) FROM replies GROUP BY model, purpose ORDER BY MIN(rowid)"
+        )
+        return [TotalRow(*(*row[:3], Usage(*row[3:6]), row[6])) for row in self._rows(sql)]
+
+    # --- finished problems --------------------------------------------------------------------------------
+
+    def done_ids(self) -> set[str]:
+        """The ids of the problems whose facts are all here."""
+        return {problem for (problem,) in self._rows("SELECT problem FROM done")}
+
+    def done(self, problem: str | None = None) -> Iterator[DoneRow]:
+        """When and how fast problems (or one) were finished."""
+        for row in self._facts("problem, seconds, time", "done", problem):
+            yield DoneRow(*row)
+
+    def samples(self, problem: str | None = None) -> Iterator[SampleRow]:
+        """The teacher's graded samples of the finished problems (or of one)."""
+        columns = "problem, arm, sample, request, lesson, state, score, answer, key"
+        for row in self._facts(columns, "samples", problem):
+            yield SampleRow(*(*row[:5], _grade(row[5:])))
+
+    def lessons(self, problem: str | None = None) -> Iterator[LessonRow]:
+        """The distinct lessons of the finished problems (or of one), with their LbT scores."""
+        for id, examples, score, by_student in self._facts(
+            "problem, examples, score, by_student", "lessons", problem
+        ):
+            lesson = Lesson(tuple(Example(*example) for example in json.loads(examples)))
+            yield LessonRow(id, lesson, score, json.loads(by_student))
+
+    def exam_answers(self, problem: str | None = None) -> Iterator[ExamRow]:
+        """The students' graded exam answers of the finished problems (or of one)."""
+        columns = "problem, lesson, exam_problem, student, repeat, request, sample, state, score, answer, key"
+        for row in self._facts(columns, "exam_answers", problem):
+            yield ExamRow(*(*row[:7], _grade(row[7:])))
+
+    def decisions(self, problem: str | None = None) -> Iterator[DecisionRow]:
+        """What each choice rule picked for the finished problems (or for one)."""
+        for id, rule, answer, key, weight, correct in self._facts(
+            "problem, rule, answer, key, weight, correct", "decisions", problem
+        ):
+            right = None if correct is None else bool(correct)
+            yield DecisionRow(id, Choice(rule, answer, key, weight), right)
+
+    def problem_record(self, id: str) -> ProblemRecord:
+        """Everything of one finished problem; nothing else of the run is loaded.
+
+        Raises:
+            StoreError: the run has no such problem, or it is not finished.
+        """
+        problem = self.problem(id)
+        done = next(self.done(id), None)
+        if done is None:
+            raise StoreError(
+                f"{self.folder}: problem {id!r} is not finished; "
+                f"`docendo solve --resume {self.folder}` goes on"
+            )
+        samples, exam_answers = tuple(self.samples(id)), tuple(self.exam_answers(id))
+        calls = [*(row.call for row in samples), *(row.call for row in exam_answers)]
+        keys = list(dict.fromkeys(call for call in calls if call is not None))
+        replies = self.recorded(keys)
+        replies |= self.failed([key for key in keys if key not in replies])
+        exam = {
+            name: self.problem(name, "exam") for name in dict.fromkeys(a.exam_problem for a in exam_answers)
+        }
+        return ProblemRecord(
+            problem=problem,
+            done=done,
+            samples=samples,
+            lessons=tuple(self.lessons(id)),
+            exam_answers=exam_answers,
+            decisions=tuple(self.decisions(id)),
+            exam=exam,
+            replies=replies,
+        )
+
+    def _facts(self, columns: str, table: str, problem: str | None) -> Iterator[Any]:
+        """Rows of one of the tables that hold a problem's facts, in the order of the plan."""
+        if problem is not None:
+            sql = f"SELECT {columns} FROM {table} WHERE problem = CAST(? AS TEXT) ORDER BY rowid"
+            return self._rows(sql, (utf8(problem),))
+        return self._rows(
+            f"SELECT {columns} FROM problems JOIN {table} AS fact ON problem = problems.id "
+            "WHERE role = 'taught' ORDER BY position, fact.rowid"
+        )
+
+
+def _grade(row: Sequence[Any]) -> Grade:
+    state, score, answer, key = row
+    return Grade(GradeState(state), score, answer, key)
+
+
+def _read_info(db: sqlite3.Connection, folder: Path) -> RunInfo:
+    try:
+        meta = {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM meta")}
+    except FAULTS as error:
+        raise explain(error, folder) from error
+    if meta.get("format") != FORMAT:
+        raise StoreError(
+            f"{folder}: this run has format version {meta.get('format')} (written by docendo "
+            f"{meta.get('docendo')}), and this docendo ({__version__}) reads version {FORMAT}; "
+            "use the docendo that wrote it, or start a new run"
+        )
+    return RunInfo(**meta)

@@ -1,0 +1,74 @@
+"""docendo's own problem format: JSONL, one problem a line.
+
+| field | | |
+|---|---|---|
+| `id` | string, required | names the problem in tables and errors; no two rows share one |
+| `question` | string, required | what is asked, as the model will read it |
+| `answer` | string or number | the gold answer; without it nothing can be scored |
+| `solution` | string | a worked reference solution |
+| `kind` | `math` (default), `label`, `exact`, `code` | how answers are read and compared |
+| `family` | string | problems of one family are variants of one another: the exams of each other |
+| `cluster` | string | what makes families alike; intervals resample it |
+| `group` | string | the row of the tables that a problem is reported in |
+| `meta` | object | anything else; `labels` (a list of strings) names the answers a label problem allows |
+
+An optional field may be `null`, which means not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from docendo.data.jsonl import Answer, Row, Text, read_rows
+from docendo.errors import DataError
+from docendo.grading.exact import key
+from docendo.types import Kind, Problem
+
+
+class ProblemRow(Row):
+    """One line of a problem file; the module's docstring says what each field is for."""
+
+    id: Text
+    question: Text
+    answer: Answer | None = None
+    solution: Text | None = None
+    kind: Kind = "math"
+    family: Text | None = None
+    cluster: Text | None = None
+    group: Text | None = None
+    meta: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _labels(self) -> Self:
+        """A gold answer that is no label would make every answer wrong without a word."""
+        labels = self.meta.get("labels") if self.kind == "label" else None
+        if labels is None:
+            return self
+        if not isinstance(labels, list) or not all(isinstance(x, str) and x.strip() for x in labels):
+            raise ValueError("field 'meta.labels' should be a list of strings")
+        if self.answer is not None and key(self.answer) not in {key(x) for x in labels}:
+            raise ValueError(f"field 'answer' is {self.answer!r}, which is not in 'meta.labels': {labels}")
+        return self
+
+
+def read_problems(path: str | Path) -> Iterator[Problem]:
+    """Yield the problems of a `.jsonl` or `.jsonl.gz` file in the order of its lines.
+
+    Rows are read as they are asked for; only the ids are kept, to find duplicates.
+
+    Raises:
+        DataError: see `read_rows`; also where two rows share an id (names both lines).
+    """
+    lines: dict[str, int] = {}
+    for number, row in read_rows(path, ProblemRow):
+        if row.id in lines:
+            raise DataError(
+                f"{path}:{number}: the id {row.id!r} was already used on line {lines[row.id]}; "
+                f"give every problem an id of its own"
+            )
+        lines[row.id] = number
+        yield Problem(**{name: getattr(row, name) for name in ProblemRow.model_fields})

@@ -1,0 +1,88 @@
+"""The one door through which every judgement "is this answer right" passes.
+
+`grade` reads the answer out of a text and compares it with the problem's gold answer; `answer_key` is the
+same equivalence without a text. One file a kind does the reading and the keys; nothing here runs, evaluates
+or imports what a model wrote, and nothing here knows lessons, students or votes.
+
+Two answers are the same answer exactly when their keys are equal. A text and its gold answer are compared in
+one place, `_same`: where a slower judge of mathematics will stand behind the exact one.
+"""
+
+from __future__ import annotations
+
+from docendo.errors import ConfigError
+from docendo.grading import exact, label, math
+from docendo.grading.extract import Found
+from docendo.types import KINDS, Grade, GradeState, Kind, Problem
+
+__all__ = ["answer_key", "grade"]
+
+
+def grade(problem: Problem, text: str, *, truncated: bool = False, failed: bool = False) -> Grade:
+    """Judge one text against one problem.
+
+    Args:
+        problem: its `kind` says how the answer is read, its `answer` is the gold (None: no score is given).
+        text: what a model or a person wrote, of any length and content; the cost is linear in it.
+        truncated: the text was cut by a limit. It is then graded only if it states its answer explicitly
+            (boxed or labelled) and the cut cannot have shortened that answer.
+        failed: there is no text, because the call failed.
+
+    Returns:
+        The grade; see `GradeState` for what each state says and how it counts.
+
+    Raises:
+        ConfigError: the problem's kind cannot be graded yet.
+        DataError: a label problem whose `meta["labels"]` is not a list of texts.
+    """
+    if failed:
+        return Grade(GradeState.FAILED)
+    found = _read(problem, text)
+    if truncated and (found is None or not found.complete):
+        return Grade(GradeState.TRUNCATED)
+    if found is None:
+        return Grade(GradeState.UNGRADABLE, score=None if problem.answer is None else 0.0)
+    key = answer_key(problem.kind, found.text)
+    if problem.answer is None:
+        return Grade(GradeState.OK, None, found.text, key)
+    right = _same(key, answer_key(problem.kind, problem.answer))
+    return Grade(GradeState.OK, 1.0 if right else 0.0, found.text, key)
+
+
+def answer_key(kind: Kind, answer: str) -> str:
+    r"""Return the text that equivalent answers share, such as `n:3/4` for 0.75, 3/4 and \frac{3}{4}.
+
+    Keys begin with `n:` (an exact number) or `s:` (a normalised string); keys of different kinds of problem
+    are not comparable.
+
+    Raises:
+        ConfigError: answers of this kind cannot be compared yet.
+    """
+    if kind == "math":
+        return math.key(answer)
+    if kind in ("label", "exact"):
+        return exact.key(answer)
+    raise _unsupported(kind)
+
+
+def _read(problem: Problem, text: str) -> Found | None:
+    if problem.kind == "math":
+        return math.read(text)
+    if problem.kind == "label":
+        return label.read(text, label.labels_of(problem))
+    if problem.kind == "exact":
+        return exact.read(text)
+    raise _unsupported(problem.kind)
+
+
+def _same(key: str, gold: str) -> bool:
+    return key == gold
+
+
+def _unsupported(kind: str) -> ConfigError:
+    if kind == "code":
+        return ConfigError(
+            "problems of kind 'code' cannot be graded yet: running programs needs a sandbox, which this "
+            "version of docendo does not have; leave these problems out"
+        )
+    return ConfigError(f"problems of kind {kind!r} cannot be graded; the kinds are {', '.join(KINDS)}")

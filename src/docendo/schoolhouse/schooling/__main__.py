@@ -1,0 +1,85 @@
+"""`python -m docendo.schoolhouse.schooling`: remake the shipped models from their seeds.
+
+Resumable (run it again) and logged (log.jsonl in each course's folder). Several courses may be made at once by
+naming them in several processes; a teacher waits for nothing, so make its base first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from docendo.schoolhouse.schooling import tokenizer
+from docendo.schoolhouse.schooling.courses import COURSES, smoke
+from docendo.schoolhouse.schooling.model import Llama, save
+from docendo.schoolhouse.schooling.train import Course, follow_rate, group_accuracy, school
+from docendo.schoolhouse.world import World
+
+
+def base_of(course: Course, out: Path) -> Llama | None:
+    """The weights a course starts from, out of its base's checkpoint."""
+    if course.base is None:
+        return None
+    path = out / course.base / "checkpoint.pt"
+    if not path.exists():
+        raise SystemExit(f"{course.name} grows from {course.base}, which is not there yet: {path}")
+    model = Llama(course.size)
+    model.load_state_dict(torch.load(path, weights_only=True)["model"])
+    return model
+
+
+def card(course: Course, model: Llama, facts: dict[str, Any]) -> str:
+    """The model card: what it read, how long it took, what it can do on numbers held out for tuning."""
+    parameters = sum(p.numel() for p in model.parameters())
+    shape = course.size
+    lines = [
+        f"# {course.name}",
+        "",
+        "A model of docendo's schoolhouse: trained from scratch on procedurally generated, worded arithmetic. It",
+        "speaks the schoolhouse's few hundred words and nothing else; it foretells nothing of large models.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| parameters | {parameters:,} (hidden {shape.hidden}, {shape.layers} layers, {shape.heads} heads) |",
+        f"| seed | {course.seed} |",
+        f"| read | {facts['tokens']:,} tokens in {facts['steps']:,} steps, {facts['seconds'] / 60:.0f} minutes |",
+        f"| grown from | {course.base or 'nothing'} |",
+        f"| follows a shown method (held-out numbers, made-up families) | {follow_rate(model, 1, 512):.1%} |",
+    ]
+    if course.world is not None:
+        known = group_accuracy(model, World(course.world), per_family=2)
+        lines.append(f"| world | {course.world}, family frequency 1/rank^{course.zipf} |")
+        lines += [f"| writes the right working unaided: {group} families | {share:.1%} |" for group, share in known.items()]
+    lines += ["", f"Remake: `python -m docendo.schoolhouse.schooling --only {course.name}`", ""]
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make the courses asked for, in order."""
+    parser = argparse.ArgumentParser(prog="python -m docendo.schoolhouse.schooling", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("runs/schooling"), help="where checkpoints and models go")
+    parser.add_argument("--only", nargs="*", choices=[c.name for c in COURSES], help="make only these")
+    parser.add_argument("--threads", type=int, default=2, help="PyTorch threads")
+    parser.add_argument("--smoke", action="store_true", help="a few steps of tiny models, to see that all runs")
+    parser.add_argument("--no-compile", action="store_true", help="without torch.compile (no C++ compiler needed)")
+    given = parser.parse_args(arguments)
+    for course in COURSES:
+        if given.only and course.name not in given.only:
+            continue
+        course = smoke(course) if given.smoke else course
+        start = base_of(course, given.out)
+        model, facts = school(
+            course, given.out / course.name, threads=given.threads, start=start,
+            say=lambda line: print(line, flush=True), compiled=not given.no_compile,
+        )  # fmt: skip
+        save(model, tokenizer.build(), given.out / course.name / "model", card(course, model, facts))
+        print(f"{course.name}: written to {given.out / course.name / 'model'}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

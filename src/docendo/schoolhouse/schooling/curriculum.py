@@ -1,0 +1,178 @@
+"""What the school reads: an endless, seeded stream of documents as token ids with a loss weight each.
+
+Students (and the base a teacher grows from) see families made up on the spot, right and wrong methods alike,
+so that a worked example in context is the only way to know what to do: they learn to do what the lesson shows.
+A small share of documents has each form that the controls use (no lesson, answer only, working only, an
+unrelated lesson, several lessons), so that a control measures information and not surprise.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from docendo.schoolhouse import words
+from docendo.schoolhouse.world import Family, World, random_method, random_numbers, split_of
+
+_QUANTITY = re.compile(r"\b(\d+) ([a-z]+)")
+
+Document = tuple[list[int], list[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of text and the weight of its tokens in the loss."""
+
+    text: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Loss weights: wording is worth little, a working that the context determines is what counts.
+
+    `listed` is the share of documents that have their quantities behind their labels (see `listed`).
+    """
+
+    wording: float = 0.1
+    lesson: float = 0.3
+    exam: float = 1.0
+    listed: float = 0.3
+
+
+class Scribe:
+    """Turns pieces of text into token ids, remembering the pieces already seen (most recur)."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self.bos = tokenizer.token_to_id("<s>")
+
+    def document(self, pieces: list[Piece]) -> Document:
+        """Ids with BOS, and the weight of predicting each id (BOS weighs nothing)."""
+        ids, weights = [self.bos], [0.0]
+        for piece in pieces:
+            tokens = self._tokenizer.encode(piece.text).ids
+            ids += tokens
+            weights += [piece.weight] * len(tokens)
+        return ids, weights
+
+
+def made_up_family(rng: random.Random) -> Family:
+    """A family that belongs to no world: any words in any role, any method under any phrase."""
+    things = rng.choice((3, 3, 4))
+    if rng.random() < 0.5:
+        actor, nouns = rng.choice(words.THEMES)
+        labels = tuple(rng.sample(nouns, things))
+    else:
+        actor = rng.choice(words.THEMES)[0]
+        labels = tuple(rng.sample([n for _, ns in words.THEMES for n in ns], things))
+    x, y, z = labels[:3]
+    named = rng.random() < 0.5
+    phrase = (
+        words.RULE.format(rule=rng.choice(words.rule_names()))
+        if named
+        else rng.choice(words.PHRASES).format(x=x, y=y, z=z)
+    )
+    telling, asking = rng.choice(words.TELLINGS[things]), rng.choice(words.ASKINGS)
+    return Family("", "", "untaught", telling, actor, labels, phrase, asking, random_method(rng, things))
+
+
+def draw(rng: random.Random, family: Family, split: str = "school") -> tuple[str, str, str]:
+    """One variant of a family from a split: question, working, answer."""
+    while True:
+        numbers = random_numbers(rng, len(family.labels))
+        worked = family.work(numbers)
+        question = family.question(numbers)
+        if worked is not None and split_of(question) == split:
+            return question, worked[0], str(worked[1])
+
+
+def written(variant: tuple[str, str, str], wording: float, working: float, form: str = "full") -> list[Piece]:
+    """A problem as the school writes it. `form`: full, answer (no working) or working (no answer)."""
+    question, steps, answer = variant
+    pieces = [Piece(f"Question: {question}", wording)]
+    if form != "answer":
+        pieces.append(Piece(f"\nWorking: {steps}", working))
+    if form != "working":
+        pieces.append(Piece(f"\nAnswer: {answer}", working))
+    return [*pieces, Piece("\n\n", working)]
+
+
+def listed(pieces: list[Piece]) -> list[Piece]:
+    """The same with every quantity after its label ("pies 5") in questions too, as workings have it.
+
+    Finding a value by the label it stands *before* comes late and suddenly, and for some seeds very late; finding
+    it behind the label comes at once and brings the other with it.
+    """
+    return [
+        Piece(_QUANTITY.sub(r"\2 \1", p.text), p.weight) if p.text.startswith("Question:") else p for p in pieces
+    ]
+
+
+def in_context_documents(rng: random.Random, scribe: Scribe, weights: Weights, split: str = "school") -> Iterator[Document]:
+    """The students' reading: lessons and exams on made-up families, in all the forms a student may be shown."""
+    while True:
+        family = made_up_family(rng)
+        form = rng.choices(("full", "answer", "working", "none", "unrelated", "several"), (78, 4, 4, 4, 3, 7))[0]
+        first = draw(rng, family, split)
+        if form == "full":
+            pieces = written(first, weights.wording, weights.lesson)
+            for _ in range(2):
+                pieces += written(draw(rng, family, split), weights.wording, weights.exam)
+        elif form == "none":
+            pieces = written(first, weights.wording, weights.lesson)
+        elif form in ("answer", "working"):
+            pieces = written(first, weights.wording, weights.wording, form)
+            pieces += written(draw(rng, family, split), weights.wording, weights.exam if form == "working" else weights.lesson)
+        elif form == "unrelated":
+            pieces = written(first, weights.wording, weights.lesson)
+            pieces += written(draw(rng, made_up_family(rng), split), weights.wording, weights.lesson)
+        else:
+            others = [family, made_up_family(rng)]
+            rng.shuffle(others)
+            pieces = [p for f in others for p in written(draw(rng, f, split), weights.wording, weights.lesson)]
+            pieces += written(first, weights.wording, weights.exam)
+        yield scribe.document(listed(pieces) if rng.random() < weights.listed else pieces)
+
+
+def world_documents(
+    rng: random.Random, scribe: Scribe, weights: Weights, world: World, zipf: float
+) -> Iterator[Document]:
+    """The teacher's schooling: single solved problems of the world, families as frequent as 1 / rank**zipf."""
+    frequency = [1 / (rank + 1) ** zipf for rank in range(len(world.taught))]
+    while True:
+        family = rng.choices(world.taught, frequency)[0]
+        yield scribe.document(written(draw(rng, family), weights.wording, weights.exam))
+
+
+def mixed(rng: random.Random, first: Iterator[Document], second: Iterator[Document], share: float) -> Iterator[Document]:
+    """Documents of the first stream, with this share of the second among them."""
+    while True:
+        yield next(second if rng.random() < share else first)
+
+
+def rows(documents: Iterator[Document], length: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pack documents whole into `count` rows of `length`: ids, weights and document numbers, each (count, length).
+
+    A document that does not fit the rest of its row starts the next one; padding has weight 0 and number -1.
+    """
+    ids = np.zeros((count, length), np.int64)
+    weights = np.zeros((count, length), np.float32)
+    owner = np.full((count, length), -1, np.int64)
+    row = place = number = 0
+    while True:
+        tokens, worth = next(documents)
+        if len(tokens) > length:
+            continue
+        if place + len(tokens) > length:
+            row, place = row + 1, 0
+        if row == count:
+            return ids, weights, owner
+        span = slice(place, place + len(tokens))
+        ids[row, span], weights[row, span], owner[row, span] = tokens, worth, number
+        place, number = place + len(tokens), number + 1

@@ -1,0 +1,230 @@
+"""One schooling: a course read from its first to its last step, checkpointed, resumable and logged.
+
+Every step's documents come from the course's seed and the step's number alone, so that a schooling that was
+stopped goes on with exactly what it would have read.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from docendo.schoolhouse.schooling import curriculum, tokenizer
+from docendo.schoolhouse.schooling.curriculum import Scribe, Weights
+from docendo.schoolhouse.schooling.model import Llama, Size, checkpoint
+from docendo.schoolhouse.world import GROUPS, World
+
+ROW = 160
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What one model reads, and how.
+
+    Attributes:
+        name: the folder's name.
+        seed: fixes weights and documents.
+        size: the model's shape.
+        steps: optimiser steps.
+        rows: rows of `ROW` tokens a step.
+        rate: peak learning rate of AdamW; Muon, for the matrices, takes five times as much.
+        world: the world seed for a teacher's schooling; None for families made up on the spot.
+        zipf: exponent of the families' frequency in the world.
+        made_up: share of made-up documents beside the world's, so that a teacher still reads examples.
+        base: the course whose weights this one starts from.
+    """
+
+    name: str
+    seed: int
+    size: Size
+    steps: int
+    rows: int = 32
+    rate: float = 2e-3
+    world: int | None = None
+    zipf: float = 1.2
+    made_up: float = 0.2
+    base: str | None = None
+
+
+def documents(course: Course, seed: str, scribe: Scribe) -> Iterator[curriculum.Document]:
+    """The course's documents for one step (or for the evaluation) from a seed of its own."""
+    rng = random.Random(f"docendo schooling {course.seed} {seed}")
+    made_up = curriculum.in_context_documents(rng, scribe, Weights())
+    if course.world is None:
+        return made_up
+    lived = curriculum.world_documents(rng, scribe, Weights(), World(course.world), course.zipf)
+    return curriculum.mixed(rng, lived, made_up, course.made_up)
+
+
+def tensors(stream: Iterator[curriculum.Document], count: int) -> Batch:
+    """Ids, loss weights, document numbers and positions, each (count, ROW)."""
+    ids, weights, owner = curriculum.rows(stream, ROW, count)
+    starts = np.zeros_like(owner)
+    starts[:, 1:] = np.where(owner[:, 1:] != owner[:, :-1], np.arange(1, ROW), 0)
+    positions = np.arange(ROW) - np.maximum.accumulate(starts, axis=1)
+    return tuple(torch.from_numpy(a) for a in (ids, weights, owner, positions))  # type: ignore[return-value]
+
+
+def loss(model: Llama, ids: torch.Tensor, weights: torch.Tensor, owner: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """Weighted mean of the next-token cross-entropy inside documents."""
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        stream = model(ids[:, :-1].contiguous(), owner[:, :-1].contiguous(), positions[:, :-1].contiguous())
+        logits = model.logits(stream)
+    worth = weights[:, 1:] * (owner[:, 1:] == owner[:, :-1])
+    surprise = functional.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+    total: torch.Tensor = (surprise * worth.flatten()).sum() / worth.sum()
+    return total
+
+
+def optimisers(model: Llama, rate: float) -> list[torch.optim.Optimizer]:
+    """Muon for the layers' matrices, AdamW for the embedding and the gains."""
+    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
+    others = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
+    return [
+        torch.optim.Muon(matrices, lr=5 * rate, weight_decay=0.01, momentum=0.95, nesterov=True),
+        torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.95), weight_decay=0.0),
+    ]
+
+
+def schedule(step: int, steps: int) -> float:
+    """The learning rate's factor: a short warm-up, level, then down to 2 % over the last two fifths."""
+    done = step / steps
+    return min(1.0, (step + 1) / min(100, 1 + steps // 10)) * (1.0 if done < 0.6 else max(0.02, (1 - done) / 0.4))
+
+
+@torch.no_grad()
+def follow_rate(model: Llama, seed: int, count: int = 256, split: str = "dev") -> float:
+    """Share of exam workings (with answer) that greedy decoding would write exactly as the lesson's method demands.
+
+    Families are made up on the spot; the numbers come from `split`. Teacher forcing gives the same verdict as
+    decoding, since greedy decoding reproduces a text exactly if every one of its tokens is the likeliest.
+    """
+    scribe = Scribe(tokenizer.build())
+    rng = random.Random(f"docendo follow {seed}")
+    right = 0
+    for _ in range(count // 32):
+        docs = []
+        for _ in range(32):
+            family = curriculum.made_up_family(rng)
+            lesson = curriculum.written(curriculum.draw(rng, family, split), 0.0, 0.0)
+            docs.append(scribe.document(lesson + curriculum.written(curriculum.draw(rng, family, split), 0.0, 1.0)))
+        right += sum(_reproduced(model, docs))
+    return right / (count // 32 * 32)
+
+
+@torch.no_grad()
+def group_accuracy(model: Llama, world: World, split: str = "dev", per_family: int = 1) -> dict[str, float]:
+    """Per group: share of problems whose reference working and answer greedy decoding would write, without a lesson."""
+    scribe, rng = Scribe(tokenizer.build()), random.Random("docendo group accuracy")
+    found: dict[str, float] = {}
+    for group in GROUPS:
+        docs = [
+            scribe.document(curriculum.written(curriculum.draw(rng, family, split), 0.0, 1.0))
+            for family in world.families
+            if family.group == group
+            for _ in range(per_family)
+        ]
+        verdicts = [v for i in range(0, len(docs), 32) for v in _reproduced(model, docs[i : i + 32])]
+        found[group] = sum(verdicts) / len(verdicts)
+    return found
+
+
+def _reproduced(model: Llama, docs: list[curriculum.Document]) -> list[bool]:
+    """For each document: whether every token of weight 1 is the likeliest."""
+    ids = torch.zeros(len(docs), ROW, dtype=torch.long)
+    weights = torch.zeros(len(docs), ROW)
+    for i, (tokens, worth) in enumerate(docs):
+        ids[i, : len(tokens)], weights[i, : len(tokens)] = torch.tensor(tokens), torch.tensor(worth)
+    positions = torch.arange(ROW).expand(len(docs), ROW)
+    likeliest = model.logits(model(ids[:, :-1], torch.zeros_like(ids)[:, :-1], positions[:, :-1])).argmax(-1)
+    return ((likeliest == ids[:, 1:]) | (weights[:, 1:] == 0)).all(1).tolist()
+
+
+def school(
+    course: Course,
+    folder: Path,
+    *,
+    threads: int = 1,
+    start: Llama | None = None,
+    say: Callable[[str], None] = print,
+    every: int = 250,
+    compiled: bool = True,
+) -> tuple[Llama, dict[str, Any]]:
+    """Read a course through, going on from its checkpoint where there is one.
+
+    Args:
+        course: what to read.
+        folder: where checkpoint.pt and log.jsonl are kept.
+        threads: PyTorch threads.
+        start: the weights to start from (a teacher's base); fresh ones from the course's seed where None.
+        say: receives a line now and then.
+        every: steps between checkpoints.
+        compiled: use torch.compile (needs a C++ compiler); the same results, faster.
+
+    Returns:
+        The model, and what the card tells: steps, tokens, seconds.
+    """
+    torch.set_num_threads(threads)
+    torch.manual_seed(course.seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    model, scribe = Llama(course.size), Scribe(tokenizer.build())
+    if start is not None:
+        model.load_state_dict(start.state_dict())
+    moving = optimisers(model, course.rate)
+    peaks = [group["lr"] for o in moving for group in o.param_groups]
+    saved, first, spent = folder / "checkpoint.pt", 0, 0.0
+    if saved.exists():
+        state = torch.load(saved, weights_only=True)
+        if state["course"] != json.dumps(asdict(course), sort_keys=True):
+            raise ValueError(f"{saved} belongs to another course; remove it or choose another folder")
+        model.load_state_dict(state["model"])
+        for optimiser, kept in zip(moving, state["optimisers"], strict=True):
+            optimiser.load_state_dict(kept)
+        first, spent = state["step"], state["seconds"]
+        say(f"{course.name}: going on at step {first}")
+    measure = torch.compile(loss) if compiled else loss
+    began = time.perf_counter() - spent
+    for step in range(first, course.steps):
+        factor = schedule(step, course.steps)
+        for peak, group in zip(peaks, [g for o in moving for g in o.param_groups], strict=True):
+            group["lr"] = peak * factor
+        value = measure(model, *tensors(documents(course, f"step {step}", scribe), course.rows))
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimiser in moving:
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        if (step + 1) % every == 0 or step + 1 == course.steps:
+            seconds = time.perf_counter() - began
+            quality = follow_rate(model, 0) if course.world is None else group_accuracy(model, World(course.world))
+            row = {
+                "course": course.name,
+                "step": step + 1,
+                "tokens": (step + 1) * course.rows * ROW,
+                "seconds": round(seconds),
+                "loss": round(value.item(), 4),
+                "quality": quality,
+            }
+            say(json.dumps(row))
+            with (folder / "log.jsonl").open("a") as log:
+                log.write(json.dumps(row) + "\n")
+            checkpoint(
+                saved,
+                model,
+                course=json.dumps(asdict(course), sort_keys=True),
+                step=step + 1,
+                seconds=seconds,
+                optimisers=[o.state_dict() for o in moving],
+            )
+    facts = {"steps": course.steps, "tokens": course.steps * course.rows * ROW, "seconds": time.perf_counter() - began}
+    return model, facts

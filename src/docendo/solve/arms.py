@@ -1,0 +1,265 @@
+"""Arms: the ways of answering under comparison, each with its accuracy, interval and cost, read from the store.
+
+Costs follow DESIGN: tokens really computed (shared prefixes and duplicated lessons once) times the model's
+parameters, teacher and students together; logical tokens stand beside them. An arm is charged for what it
+would compute alone: SC for the prompt and its samples, MAX, SUM and AVG for those and all exams.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from docendo.stats import Interval, auc, mean_ci, paired_difference, within_auc
+from docendo.store import RunView
+from docendo.types import GradeState, Problem, Usage
+
+# In the order of every table. `sc` is the choice rule MAJ over the taught samples.
+ARMS = ("greedy", "sc", "sc_equal_cost", "max", "sum", "avg", "oracle")
+LESSON_ARMS = ("max", "sum", "avg")
+BASELINES = ("sc", "sc_equal_cost")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What was spent: logical tokens, tokens really computed, and computed tokens times parameters."""
+
+    tokens: float = 0.0
+    computed: float = 0.0
+    cost: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.tokens + other.tokens, self.computed + other.computed, self.cost + other.cost)
+
+    def times(self, share: float) -> Cost:
+        """This cost scaled."""
+        return Cost(self.tokens * share, self.computed * share, self.cost * share)
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One row of a table: accuracy over the problems with a gold answer (none read counts as wrong), and cost in all."""
+
+    name: str
+    accuracy: Interval
+    cost: Cost
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The arms over some problems, and their paired differences such as "sum-sc"."""
+
+    problems: int
+    arms: Mapping[str, Arm]
+    differences: Mapping[str, Interval]
+
+
+@dataclass(slots=True)
+class Facts:
+    """One finished problem, as the tables need it.
+
+    `keys`, `right` and `lesson` go over the taught samples in order: the answer's equivalence key (None where
+    none could be read), whether it is the gold answer, and the index of its lesson in `scores` (-1: none).
+    `extra` are the further samples of self-consistency at equal cost, as (key, right). `alone` is the mean cost
+    of one taught sample when nothing else is asked, so with its whole prompt.
+    """
+
+    problem: Problem
+    keys: list[str | None] = field(default_factory=list)
+    right: list[bool] = field(default_factory=list)
+    lesson: list[int] = field(default_factory=list)
+    scores: list[float | None] = field(default_factory=list)
+    lesson_right: list[bool] = field(default_factory=list)
+    correct: dict[str, bool] = field(default_factory=dict)
+    extra: list[tuple[str | None, bool]] = field(default_factory=list)
+    costs: dict[str, Cost] = field(default_factory=dict)
+    alone: Cost = field(default_factory=Cost)
+    lesson_costs: list[Cost] = field(default_factory=list)
+    states: Counter[str] = field(default_factory=Counter)
+    exam_states: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """All that is said of a run.
+
+    `problems` counts the finished ones, `planned` all; `judged` those finished with a gold answer, which are the
+    denominator of every accuracy. `auc` is the chance that, of two lessons for one problem, the one with the
+    right answer has the higher LbT score; `auc_pooled` the same over lessons of all problems. `states` and
+    `exam_states` count how the teacher's and the students' replies were graded.
+    """
+
+    problems: int
+    planned: int
+    overall: Table
+    groups: Mapping[str, Table]
+    auc: float | None
+    auc_pooled: float | None
+    right_scores: Sequence[float]
+    wrong_scores: Sequence[float]
+    states: Mapping[str, int]
+    exam_states: Mapping[str, int]
+    lessons: int
+    samples: int
+    facts: Sequence[Facts]
+
+    @property
+    def judged(self) -> int:
+        """Finished problems with a gold answer."""
+        return self.overall.problems
+
+    def json(self) -> dict[str, object]:
+        """The one object that `--json` prints (documented in docs/solve.md)."""
+        return {
+            "problems": self.judged,
+            **_table_json(self.overall),
+            "auc": self.auc,
+            "auc_pooled": self.auc_pooled,
+            "groups": {name: {"problems": t.problems, **_table_json(t)} for name, t in self.groups.items()},
+            "finished": self.problems,
+            "planned": self.planned,
+            "states": dict(self.states),
+            "exam_states": dict(self.exam_states),
+        }
+
+
+def summarise(view: RunView, draws: int = 2000) -> Summary:
+    """Read a run, finished or not, and compare its arms.
+
+    Args:
+        view: the run.
+        draws: bootstrap draws an interval; clusters are resampled where problems have them.
+    """
+    with view.snapshot():
+        facts = gather(view)
+        planned = sum(1 for _ in view.problems())
+    judged = [f for f in facts if f.problem.answer is not None]
+    groups: dict[str, list[Facts]] = defaultdict(list)
+    for f in judged:
+        if f.problem.group is not None:
+            groups[f.problem.group].append(f)
+    lessons = [(f, s, r) for f in judged for s, r in zip(f.scores, f.lesson_right, strict=True) if s is not None]
+    return Summary(
+        problems=len(facts),
+        planned=planned,
+        overall=table(judged, draws),
+        groups={name: table(members, draws) for name, members in sorted(groups.items())},
+        auc=within_auc(
+            [
+                ([s for s in f.scores if s is not None], [r for s, r in zip(f.scores, f.lesson_right, strict=True) if s is not None])
+                for f in judged
+            ]
+        ),
+        auc_pooled=auc([s for _, s, _ in lessons], [r for _, _, r in lessons]),
+        right_scores=[s for _, s, r in lessons if r],
+        wrong_scores=[s for _, s, r in lessons if not r],
+        states=_count(f.states for f in facts),
+        exam_states=_count(f.exam_states for f in facts),
+        lessons=sum(len(f.scores) for f in facts),
+        samples=sum(len(f.keys) for f in facts),
+        facts=facts,
+    )
+
+
+def table(facts: Sequence[Facts], draws: int = 2000) -> Table:
+    """The arms over some problems; an arm is there if any of them has it."""
+    if not facts:
+        return Table(0, {}, {})
+    present = [name for name in ARMS if any(name in f.correct for f in facts)]
+    marks = {name: [float(f.correct.get(name, f.correct.get("sc", False))) for f in facts] for name in present}
+    clusters = [f.problem.cluster or f.problem.id for f in facts]
+    arms = {}
+    for name in present:
+        spent = sum((f.costs.get(name, f.costs.get("sc", Cost())) for f in facts), Cost())
+        arms[name] = Arm(name, mean_ci(marks[name], clusters, draws=draws), spent)
+    differences = {
+        f"{name}-{base}": paired_difference(marks[name], marks[base], clusters, draws=draws)
+        for name in LESSON_ARMS
+        for base in BASELINES
+        if name in marks and base in marks
+    }
+    return Table(len(facts), arms, differences)
+
+
+def gather(view: RunView) -> list[Facts]:
+    """The finished problems in the order of the plan."""
+    sizes = {m.name: m.parameters or 1 for m in view.models()}
+    spent: dict[tuple[str, int], tuple[str, Usage]] = {c.call: (c.model, c.usage) for c in view.calls()}
+
+    def cost_of(key: tuple[str, int] | None, *, alone: bool = False) -> Cost:
+        """What one call cost; `alone` charges its whole prompt, shared or not."""
+        if key is None or key not in spent:
+            return Cost()
+        model, usage = spent[key]
+        computed = usage.prompt + usage.completion if alone else usage.computed
+        return Cost(usage.prompt + usage.completion, computed, computed * sizes.get(model, 1))
+
+    done = view.done_ids()
+    found = {p.id: Facts(p) for p in view.problems() if p.id in done}
+    places: dict[str, dict[str, int]] = {id: {} for id in found}
+    for lesson in view.lessons():
+        f, place = found[lesson.problem], places[lesson.problem]
+        place[lesson.lesson.id] = len(f.scores)
+        f.scores.append(lesson.score)
+        f.lesson_right.append(False)
+        f.lesson_costs.append(Cost())
+    for sample in view.samples():
+        f = found[sample.problem]
+        right = sample.grade.score == 1.0
+        if sample.arm == "greedy":
+            f.costs["greedy"] = cost_of(sample.call, alone=True)
+        elif sample.arm == "sc":
+            f.extra.append((sample.grade.key, right))
+            f.costs["sc_equal_cost"] = f.costs.get("sc_equal_cost", Cost()) + cost_of(sample.call)
+        else:
+            index = -1 if sample.lesson is None else places[sample.problem][sample.lesson]
+            f.keys.append(sample.grade.key)
+            f.right.append(right)
+            f.lesson.append(index)
+            f.states[sample.grade.state] += 1
+            f.costs["sc"] = f.costs.get("sc", Cost()) + cost_of(sample.call)
+            f.alone += cost_of(sample.call, alone=True)
+            if index >= 0:
+                f.lesson_right[index] = right
+    for answer in view.exam_answers():
+        f = found[answer.problem]
+        index = places[answer.problem][answer.lesson]
+        f.lesson_costs[index] += cost_of(answer.call)
+        f.exam_states[answer.grade.state] += 1
+    for decision in view.decisions():
+        if decision.correct is not None:
+            name = "sc" if decision.choice.rule == "maj" else decision.choice.rule
+            found[decision.problem].correct[name] = decision.correct
+    for f in found.values():
+        if f.problem.answer is not None:
+            f.correct["oracle"] = any(f.right)
+        sampled = f.costs.setdefault("sc", Cost())
+        f.alone = f.alone.times(1 / max(len(f.keys), 1))
+        exams = sum(f.lesson_costs, Cost())
+        f.costs["oracle"] = sampled
+        f.costs["sc_equal_cost"] = sampled + f.costs.get("sc_equal_cost", Cost())
+        for name in LESSON_ARMS:
+            f.costs[name] = sampled + exams
+    return list(found.values())
+
+
+def _count(counters: Iterable[Counter[str]]) -> dict[str, int]:
+    total: Counter[str] = sum(counters, Counter())
+    return {state.value: total[state] for state in GradeState}
+
+
+def _table_json(table: Table) -> dict[str, object]:
+    return {
+        "arms": {
+            name: {
+                "accuracy": arm.accuracy.mean,
+                "ci": [arm.accuracy.low, arm.accuracy.high],
+                "tokens": round(arm.cost.tokens),
+                "computed": round(arm.cost.computed),
+                "cost": round(arm.cost.cost),
+            }
+            for name, arm in table.arms.items()
+        },
+        "differences": {name: {"mean": d.mean, "ci": [d.low, d.high]} for name, d in table.differences.items()},
+    }

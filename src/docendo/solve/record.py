@@ -1,0 +1,44 @@
+"""What a solved problem leaves in the store: rows, and nothing that could not be read back."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from docendo.solve.road import Solved
+from docendo.solve.teach import Sample
+from docendo.store import DecisionRow, ExamRow, LessonRow, SampleRow
+
+
+class Facts(TypedDict):
+    """The rows of one problem, as `Store.finish_problem` takes them."""
+
+    samples: list[SampleRow]
+    lessons: list[LessonRow]
+    exam_answers: list[ExamRow]
+    decisions: list[DecisionRow]
+
+
+def facts_of(solved: Solved) -> Facts:
+    """Every fact of a solved problem."""
+    id = solved.problem.id
+    greedy = [solved.greedy] if solved.greedy is not None else []
+    return {
+        "samples": [_sample(id, s) for s in (*greedy, *solved.samples, *solved.extra)],
+        "lessons": [LessonRow(id, s.lesson, s.score, s.by_student) for s in solved.lessons],
+        "exam_answers": [
+            ExamRow(id, a.lesson, a.problem, a.student, a.repeat, a.request, a.repeat, a.grade)
+            for s in solved.lessons
+            for a in s.answers
+        ],
+        "decisions": [DecisionRow(id, c, solved.correct(c)) for c in solved.choices.values()],
+    }
+
+
+def _sample(problem: str, sample: Sample) -> SampleRow:
+    lesson = sample.lesson.id if sample.lesson is not None else None
+    if sample.call is None:
+        return SampleRow(problem, "given", sample.index, None, lesson, sample.grade)
+    # An extra sample became no lesson, even where one like it did.
+    own = lesson if sample.arm == "teach" else None
+    arm = "greedy" if sample.arm == "greedy" else "sc" if sample.arm == "sc" else "teach"
+    return SampleRow(problem, arm, sample.index, sample.call.request, own, sample.grade)

@@ -1,0 +1,125 @@
+"""One problem's way down the road: teach, examine, choose. Nothing here knows runs, files or other problems."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from docendo.exams.examine import examine
+from docendo.exams.select import ProblemPool, select_variants
+from docendo.prompts import Prompts
+from docendo.solve.choose import RULES, choose, majority
+from docendo.solve.plan import Settings
+from docendo.solve.teach import Ask, Sample, Taught, more_samples, teach
+from docendo.types import Call, Choice, Exam, Lesson, Problem, ScoredLesson
+
+Stage = Literal["teach", "examine", "choose"]
+
+# Enough for any comparison; a bound in case exams cost very much more than samples.
+MOST_EXTRA_SAMPLES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """A problem at the end of the road.
+
+    `choices` has one entry a choice rule ("maj", "max", "sum", "avg") and, where they were asked for, "greedy" and
+    "sc_equal_cost"; `extra` are the samples that only the latter saw.
+    """
+
+    problem: Problem
+    exam: Exam
+    samples: tuple[Sample, ...]
+    lessons: tuple[ScoredLesson, ...]
+    choices: Mapping[str, Choice]
+    greedy: Sample | None = None
+    extra: tuple[Sample, ...] = ()
+
+    @property
+    def answer(self) -> str | None:
+        """The answer that docendo gives: the LbT-score-weighted vote (SUM)."""
+        return self.choices["sum"].answer
+
+    def correct(self, choice: Choice) -> bool | None:
+        """Whether a choice is the gold answer, by the grade of the samples it came from; None where there is no gold."""
+        if self.problem.answer is None:
+            return None
+        given = [*self.samples, *self.extra, *([self.greedy] if self.greedy is not None else [])]
+        return any(s.grade.score == 1.0 and s.grade.key == choice.key for s in given)
+
+
+@dataclass(frozen=True, slots=True)
+class Road:
+    """What every problem of a run shares: settings, prompts, exam problems, the gateway, and model sizes.
+
+    `sizes` are parameters by model name, for cost; a model of unknown size counts as 1. `on_stage` is told which
+    stage a problem reaches.
+    """
+
+    settings: Settings
+    prompts: Prompts
+    pool: ProblemPool
+    ask: Ask
+    sizes: Mapping[str, int]
+    on_stage: Callable[[Problem, Stage], None] | None = None
+
+    def exam_for(self, problem: Problem) -> Exam:
+        """The exam of a problem's lessons: variants of it, every student, `repeats` times."""
+        chosen = select_variants(problem, self.pool, self.settings.exam_problems, self.settings.seed)
+        return Exam(chosen, self.settings.students, self.settings.repeats)
+
+    async def walk(self, problem: Problem) -> Solved:
+        """Teach, examine and choose for one problem."""
+        exam = self.exam_for(problem)
+        self._reach(problem, "teach")
+        taught = await teach(problem, self.settings, self.prompts, self.ask)
+        lessons = await self.examine(taught, exam)
+        extra: tuple[Sample, ...] = ()
+        self._reach(problem, "choose")
+        if self.settings.equal_cost and problem.answer is not None:
+            count = self._samples_worth(lessons, taught.samples)
+            extra = await more_samples(problem, self.settings, self.prompts, self.ask, count)
+        return self._chosen(taught, exam, lessons, extra)
+
+    async def join(self, taught: Taught) -> Solved:
+        """Join the road half-way, with lessons that exist already (`docendo score`)."""
+        exam = self.exam_for(taught.problem)
+        return self._chosen(taught, exam, await self.examine(taught, exam), ())
+
+    async def examine(self, taught: Taught, exam: Exam) -> tuple[ScoredLesson, ...]:
+        """Every distinct lesson with its exam behind it."""
+        self._reach(taught.problem, "examine")
+        drafts = [(d.lesson, d.grade, d.samples) for d in taught.drafts]
+        return await examine(taught.problem.id, drafts, exam, self._exam_call, self.ask)
+
+    def _reach(self, problem: Problem, stage: Stage) -> None:
+        if self.on_stage is not None:
+            self.on_stage(problem, stage)
+
+    def _exam_call(self, student: str, lesson: Lesson, problem: Problem, repeat: int, batch: str, size: int) -> Call:
+        prompt = self.prompts.examine(lesson, problem)
+        return self.settings.call("exam", prompt, repeat, batch, size, model=student)
+
+    def _chosen(
+        self, taught: Taught, exam: Exam, lessons: tuple[ScoredLesson, ...], extra: tuple[Sample, ...]
+    ) -> Solved:
+        choices = {rule: choose(rule, lessons) for rule in RULES}
+        if taught.greedy is not None:
+            found = taught.greedy.grade
+            choices["greedy"] = Choice("greedy", found.answer, found.key, 1.0 if found.key else 0.0)
+        if extra:
+            votes = [(s.grade.key, s.grade.answer) if s.grade.key else None for s in (*taught.samples, *extra)]
+            choice = majority(votes)
+            choices["sc_equal_cost"] = Choice("sc_equal_cost", choice.answer, choice.key, choice.weight)
+        return Solved(taught.problem, exam, taught.samples, lessons, choices, taught.greedy, extra)
+
+    def _samples_worth(self, lessons: Sequence[ScoredLesson], samples: Sequence[Sample]) -> int:
+        """How many more of the teacher's samples cost at least what the exams cost (tokens computed x parameters)."""
+        exams = sum(self.sizes.get(a.student, 1) * a.usage.computed for lesson in lessons for a in lesson.answers)
+        written = [s.reply.usage.completion for s in samples if s.reply is not None and s.reply.usage.completion]
+        if not written:
+            return 0
+        each = self.sizes.get(self.settings.teacher, 1) * sum(written) / len(written)
+        return min(math.ceil(exams / each), MOST_EXTRA_SAMPLES)

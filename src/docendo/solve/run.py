@@ -1,0 +1,301 @@
+"""Runs: problems go down the road many at a time, and every fact goes into the run's store.
+
+A run is planned whole before the first call (problems, exams, models, settings are in its folder), so that it
+can be gone on with from the folder alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from docendo import _loop
+from docendo.data import load_problems, read_lessons
+from docendo.errors import DataError
+from docendo.exams.select import ProblemPool
+from docendo.models.base import Model
+from docendo.models.gateway import Gateway, Meter
+from docendo.models.resolve import opened
+from docendo.prompts import Prompts
+from docendo.solve.arms import Summary, summarise
+from docendo.solve.plan import Settings
+from docendo.solve.record import facts_of
+from docendo.solve.road import Road, Solved, Stage
+from docendo.solve.teach import given
+from docendo.store import ModelRow, RunView, Store
+from docendo.types import Example, Problem
+
+DEFAULT_PROBLEMS = "school:m1"
+Source = str | Path | Iterable[Problem]
+
+
+class Watch(Protocol):
+    """Whoever looks on. Called on the event loop's thread; must return at once."""
+
+    def started(self, folder: Path, total: int, done: int, settings: Settings, meter: Meter) -> None:
+        """The run begins or goes on: `done` of `total` problems are finished already."""
+
+    def stage(self, problem: Problem, stage: Stage) -> None:
+        """A problem reaches a stage."""
+
+    def finished(self, solved: Solved) -> None:
+        """A problem is finished and recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run folder: what a finished or interrupted run left, read back from its store."""
+
+    folder: Path
+
+    def view(self) -> RunView:
+        """The store, read-only; a context manager."""
+        return Store.read(self.folder)
+
+    def summary(self) -> Summary:
+        """Arms, differences, groups and AUC over the finished problems."""
+        with self.view() as view:
+            return summarise(view)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned problem is finished."""
+        with self.view() as view:
+            return len(view.done_ids()) == sum(1 for _ in view.problems())
+
+    def answers(self) -> dict[str, str | None]:
+        """The answer that SUM chose, by problem id."""
+        with self.view() as view:
+            return {d.problem: d.choice.answer for d in view.decisions() if d.choice.rule == "sum"}
+
+
+def solve(
+    problems: Source = DEFAULT_PROBLEMS,
+    *,
+    exams: Source | None = None,
+    out: str | Path | None = None,
+    limit: int | None = None,
+    models: Mapping[str, Model] | None = None,
+    watch: Watch | None = None,
+    **settings: Any,
+) -> Run:
+    """M1: teach every problem, examine the lessons, choose the answers (paper, section 3).
+
+    Args:
+        problems: a problem file, `school:NAME`, or problems.
+        exams: where exam problems come from; by default the school's own pool, else the problems themselves.
+        out: the run folder, new or empty; by default runs/solve-DATE-TIME.
+        limit: only the first so many problems.
+        models: open models by name, instead of opening those that the settings name.
+        watch: is told of progress.
+        settings: fields of `Settings`.
+
+    Raises:
+        DataError, ConfigError, ModelError: before anything is asked or written.
+        StoreError: the folder cannot be used, or a disk is full; what was recorded is kept.
+    """
+    plan = Settings.of(settings)
+    taught = _load(problems)[:limit]
+    pool = _pool(problems, exams, taught)
+    return _new_run("solve", taught, pool, plan, {}, out, models, watch)
+
+
+def score(
+    lessons: str | Path | Mapping[str, Sequence[Example]],
+    *,
+    problems: Source = DEFAULT_PROBLEMS,
+    exams: Source | None = None,
+    out: str | Path | None = None,
+    models: Mapping[str, Model] | None = None,
+    watch: Watch | None = None,
+    **settings: Any,
+) -> Run:
+    """Examine lessons that already exist, and choose among them.
+
+    Args:
+        lessons: a lesson file (rows of question, rationale, answer), or examples by problem id.
+        problems: the problems that the lessons are about, found by id or by the same question.
+        exams, out, models, watch, settings: as for `solve`.
+
+    Raises:
+        DataError: a lesson is about none of the problems; otherwise as for `solve`.
+    """
+    plan = Settings.of(settings)
+    known = _load(problems)
+    examples = lessons if isinstance(lessons, Mapping) else _lessons_by_problem(lessons, known)
+    taught = [p for p in known if p.id in examples]
+    strange = sorted(set(examples) - {p.id for p in taught})
+    if strange:
+        raise DataError(f"lessons for problem {strange[0]!r}, which is not among the problems")
+    stored = {id: [[e.question, e.rationale, e.answer] for e in own] for id, own in examples.items()}
+    return _new_run("score", taught, _pool(problems, exams, known), plan, {"given": stored}, out, models, watch)
+
+
+def resume(folder: str | Path, *, models: Mapping[str, Model] | None = None, watch: Watch | None = None) -> Run:
+    """Go on with a run; nothing that was recorded is asked again."""
+    with Store.open(folder) as store:
+        _loop.run(_work(store, models, watch))
+    return Run(Path(folder))
+
+
+async def asolve(
+    problem: Problem,
+    exams: Iterable[Problem],
+    *,
+    models: Mapping[str, Model] | None = None,
+    gateway: Gateway | None = None,
+    **settings: Any,
+) -> Solved:
+    """One problem down the road, without a run folder: for servers, notebooks and callbacks.
+
+    Args:
+        problem: the problem; give it a `family` shared with its exam problems.
+        exams: problems with gold answers; those of the same family make the exam.
+        models: open models by name; opened and closed here where None.
+        gateway: an open gateway to share between calls, which then owns the models.
+        settings: fields of `Settings`.
+    """
+    plan = Settings.of({"equal_cost": False} | settings)
+    async with AsyncExitStack() as stack:
+        if gateway is None:
+            if models is None:
+                models = await stack.enter_async_context(opened([plan.teacher, *plan.students]))
+            gateway = await stack.enter_async_context(Gateway(models))
+        road = Road(plan, Prompts(plan.prompts), ProblemPool(exams), gateway.ask, {})
+        return await road.walk(problem)
+
+
+def _new_run(
+    kind: str,
+    taught: Sequence[Problem],
+    pool: ProblemPool,
+    plan: Settings,
+    more: Mapping[str, Any],
+    out: str | Path | None,
+    models: Mapping[str, Model] | None,
+    watch: Watch | None,
+) -> Run:
+    if not taught:
+        raise DataError("there are no problems to solve")
+    road = Road(plan, Prompts(plan.prompts), pool, _nobody, {})
+    exam = {p.id: p for problem in taught for p in road.exam_for(problem).problems}
+    folder = Path(out) if out is not None else _new_folder(kind)
+    _loop.run(_create(kind, folder, taught, list(exam.values()), plan, more, models, watch))
+    return Run(folder)
+
+
+async def _create(
+    kind: str,
+    folder: Path,
+    taught: Sequence[Problem],
+    exam: Sequence[Problem],
+    plan: Settings,
+    more: Mapping[str, Any],
+    models: Mapping[str, Model] | None,
+    watch: Watch | None,
+) -> None:
+    """Check everything that can be known before the first call, make the folder, then work."""
+    async with AsyncExitStack() as stack:
+        if models is None:
+            models = await stack.enter_async_context(opened(_names(plan, kind)))
+        _check_speakable(models, plan, [*taught, *exam])
+        rows = [_model_row(models[name], name, plan) for name in _names(plan, kind)]
+        config = {"settings": plan.stored(), **more}
+        with Store.create(
+            folder, kind=kind, config=config, seed=plan.seed, models=rows, taught=taught, exam=exam
+        ) as store:
+            await _work(store, models, watch)
+
+
+async def _work(store: Store, models: Mapping[str, Model] | None, watch: Watch | None) -> None:
+    """Bring every problem that is not done to the end of the road, `parallel` at a time."""
+    config = store.config
+    plan = Settings.of(config["settings"])
+    lessons = {
+        id: [Example(*fields) for fields in own] for id, own in config.get("given", {}).items()
+    }
+    taught, done = list(store.problems()), store.done_ids()
+    todo = iter([p for p in taught if p.id not in done])
+    sizes = {m.name: m.parameters or 1 for m in store.models()}
+    async with AsyncExitStack() as stack:
+        if models is None:
+            models = await stack.enter_async_context(opened(sizes))
+        gateway = await stack.enter_async_context(Gateway(models, store))
+        road = Road(plan, Prompts(plan.prompts), ProblemPool(store.problems("exam")), gateway.ask, sizes, watch.stage if watch else None)
+        if watch is not None:
+            watch.started(store.folder, len(taught), len(done), plan, gateway.meter)
+
+        async def work() -> None:
+            for problem in todo:
+                began = time.perf_counter()
+                own = lessons.get(problem.id)
+                solved = await (road.walk(problem) if own is None else road.join(given(problem, own)))
+                store.finish_problem(problem.id, **facts_of(solved), seconds=time.perf_counter() - began)
+                if watch is not None:
+                    watch.finished(solved)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(plan.parallel, len(taught) - len(done))):
+                    group.create_task(work())
+        except ExceptionGroup as errors:
+            # The first is the cause; the others are what it did to the problems beside it.
+            raise errors.exceptions[0] from None
+
+
+def _names(plan: Settings, kind: str) -> list[str]:
+    return list(dict.fromkeys([*([] if kind == "score" else [plan.teacher]), *plan.students]))
+
+
+def _model_row(model: Model, name: str, plan: Settings) -> ModelRow:
+    roles = {"teacher": name == plan.teacher, "student": name in plan.students}
+    return ModelRow(name, model.capabilities.parameters, model.capabilities.context, roles=roles)
+
+
+def _check_speakable(models: Mapping[str, Model], plan: Settings, problems: Iterable[Problem]) -> None:
+    prompts = Prompts(plan.prompts)
+    for problem in problems:
+        text = prompts.teach(problem)
+        for model in models.values():
+            model.check(text)
+
+
+def _load(source: Source) -> list[Problem]:
+    return load_problems(source) if isinstance(source, (str, Path)) else list(source)
+
+
+def _pool(problems: Source, exams: Source | None, taught: Sequence[Problem]) -> ProblemPool:
+    if exams is None and isinstance(problems, str) and problems.startswith("school:"):
+        name, at, seed = problems.partition("@")
+        exams = f"{name}-exams{at}{seed}"
+    return ProblemPool(taught if exams is None else _load(exams))
+
+
+def _lessons_by_problem(path: str | Path, known: Sequence[Problem]) -> dict[str, list[Example]]:
+    ids = {p.id for p in known}
+    by_question = {" ".join(p.question.split()): p.id for p in known}
+    found: dict[str, list[Example]] = {}
+    for line, id, example in read_lessons(path):
+        owner = id if id is not None else by_question.get(" ".join(example.question.split()))
+        if owner is None or owner not in ids:
+            what = f"problem {id!r}" if id is not None else f"question {example.question[:60]!r}"
+            raise DataError(f"{path}:{line}: {what} is not among the problems; name their file with --problems")
+        found.setdefault(owner, []).append(example)
+    return found
+
+
+def _new_folder(kind: str) -> Path:
+    stamp = Path("runs") / f"{kind}-{datetime.now():%Y%m%d-%H%M%S}"
+    return next(p for p in [stamp, *(Path(f"{stamp}-{i}") for i in range(2, 1000))] if not p.exists())
+
+
+async def _nobody(calls: object) -> Any:
+    raise AssertionError("a plan asks nothing")
+
+

@@ -1,0 +1,97 @@
+"""Teach: the teacher's samples for one problem become lessons (paper, section 3.1, step 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from docendo.grading import grade
+from docendo.prompts import Prompts, rationale_of
+from docendo.solve.plan import Settings
+from docendo.types import Call, Example, Grade, GradeState, Lesson, Problem, Purpose, Reply
+
+Ask = Callable[[Sequence[Call]], Awaitable[list[Reply]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One reply of the teacher, graded; `lesson` is None where no answer could be read, since it teaches nothing.
+
+    `call` and `reply` are None for an example that was given and not sampled.
+    """
+
+    arm: Purpose
+    index: int
+    grade: Grade
+    lesson: Lesson | None
+    call: Call | None = None
+    reply: Reply | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A distinct lesson before its exam: its grade, and which samples wrote it."""
+
+    lesson: Lesson
+    grade: Grade
+    samples: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """What came of teaching one problem."""
+
+    problem: Problem
+    samples: tuple[Sample, ...]
+    greedy: Sample | None = None
+
+    @property
+    def drafts(self) -> tuple[Draft, ...]:
+        """The distinct lessons in order of first appearance: identical ones are examined once."""
+        found: dict[str, Draft] = {}
+        for sample in self.samples:
+            if sample.lesson is None:
+                continue
+            known = found.get(sample.lesson.id)
+            indices = (*known.samples, sample.index) if known else (sample.index,)
+            found[sample.lesson.id] = Draft(sample.lesson, sample.grade, indices)
+        return tuple(found.values())
+
+
+async def teach(problem: Problem, settings: Settings, prompts: Prompts, ask: Ask) -> Taught:
+    """Sample the teacher `settings.lessons` times, and once greedily, as one batch."""
+    prompt, count = prompts.teach(problem), settings.lessons
+    batch = f"teach {problem.id}"
+    calls = [settings.call("teach", prompt, i, batch, count + 1) for i in range(count)]
+    calls.append(settings.call("greedy", prompt, 0, batch, count + 1))
+    replies = await ask(calls)
+    samples = [sample_of(problem, c, r) for c, r in zip(calls, replies, strict=True)]
+    return Taught(problem, tuple(samples[:-1]), samples[-1])
+
+
+async def more_samples(problem: Problem, settings: Settings, prompts: Prompts, ask: Ask, count: int) -> tuple[Sample, ...]:
+    """`count` further samples after the taught ones: votes for self-consistency at equal cost, never examined."""
+    if not count:
+        return ()
+    prompt, first = prompts.teach(problem), settings.lessons
+    calls = [settings.call("sc", prompt, first + i, f"sc {problem.id}", count) for i in range(count)]
+    replies = await ask(calls)
+    return tuple(sample_of(problem, c, r) for c, r in zip(calls, replies, strict=True))
+
+
+def given(problem: Problem, examples: Sequence[Example]) -> Taught:
+    """Lessons that already exist, joining the road half-way (`docendo score`)."""
+    samples = []
+    for i, example in enumerate(examples):
+        judged = grade(problem, f"Answer: {example.answer}")
+        samples.append(Sample("teach", i, judged, Lesson((example,)) if judged.key else None))
+    return Taught(problem, tuple(samples))
+
+
+def sample_of(problem: Problem, call: Call, reply: Reply) -> Sample:
+    """Grade a reply and, where an answer could be read, make a lesson of it."""
+    judged = grade(problem, reply.text, truncated=reply.stop == "length", failed=reply.stop == "error")
+    lesson = None
+    if judged.state is GradeState.OK and judged.answer is not None:
+        lesson = Lesson((Example(problem.question, rationale_of(reply.text), judged.answer),))
+    return Sample(call.purpose, call.sample, judged, lesson, call, reply)

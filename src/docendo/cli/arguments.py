@@ -1,0 +1,260 @@
+"""What can be typed: the commands and their options. What they do is left to the modules beside this one.
+
+Light on purpose: `docendo --help` and a mistyped option must answer at once, so nothing here imports numpy,
+rich or the road. That is why the defaults of `Settings` stand here a second time, for the help alone: an
+option that was not typed is not passed on. tests/cli hold the two together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from docendo import __version__
+
+DEFAULT_PROBLEMS = "school:m1"
+
+# (option, field of Settings, type, placeholder, default, help)
+SETTINGS: tuple[tuple[str, str, type, str, Any, str], ...] = (
+    ("--teacher", "teacher", str, "MODEL", "school:teacher", "the model that teaches"),
+    (
+        "--student",
+        "students",
+        str,
+        "MODEL",
+        ("school:student",),
+        "a model that takes the exams; repeat for several",
+    ),
+    ("--lessons", "lessons", int, "N", 24, "the teacher's samples a problem"),
+    ("--exam-problems", "exam_problems", int, "N", 3, "problems an exam"),
+    ("--repeats", "repeats", int, "N", 3, "times each student is asked each exam problem"),
+    ("--temperature", "temperature", float, "T", 0.7, "of the teacher's samples"),
+    ("--student-temperature", "student_temperature", float, "T", 0.7, "of the students' answers"),
+    ("--top-p", "top_p", float, "P", 1.0, "nucleus sampling; 1 switches it off"),
+    ("--top-k", "top_k", int, "K", 0, "draw among the K likeliest tokens; 0 switches it off"),
+    ("--max-tokens", "max_tokens", int, "N", 128, "longest reply"),
+    (
+        "--prompts",
+        "prompts",
+        str,
+        "STYLE",
+        "school",
+        "a prompt style, or a folder with teach.j2 and examine.j2",
+    ),
+    ("--parallel", "parallel", int, "N", 8, "problems under way at once"),
+    ("--seed", "seed", int, "N", 0, "fixes every draw of the run"),
+)
+_TEACHING = ("teacher", "lessons", "temperature")
+
+_EXITS = (
+    "Exit codes: 0 done, 1 another error, 2 bad input or option, 3 a model cannot be used, 4 a run folder "
+    "cannot be read or written, 70 a fault in docendo, 130 interrupted, 141 the output's reader went away."
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser without abbreviations, which names the nearest option for one that is not known."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **arguments})
+        self.commands: dict[str, Parser] = {}
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does it, but an unknown option is the command's error and not the program's."""
+        found, rest = self.parse_known_args(args, namespace)
+        if rest:
+            self.commands.get(found.command or "", self).refuse(rest)
+        return found
+
+    def refuse(self, rest: Sequence[str]) -> NoReturn:
+        """Exit for arguments that are not known."""
+        word = next((word for word in rest if word.startswith("-")), None)
+        if word is None:
+            self.error(f"too many arguments: {' '.join(rest)}")
+        options = [option for action in self._actions for option in action.option_strings]
+        self.error(f"no such option: {word}{_nearest(word.split('=')[0], options)}")
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2, the message, and where help is; without argparse's long usage."""
+        wrong = re.search(r"invalid choice: (.*?) \(choose", message)
+        if wrong is not None and self.commands:
+            word = wrong[1].strip("'\"")
+            known = list(self.commands)
+            message = f"no such command: {word}{_nearest(word, known) or '; there are ' + ', '.join(known)}"
+        self.exit(2, f"{self.prog}: {message}\nSee: {self.prog} --help\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = Parser(
+        prog="docendo",
+        description="Make a language model reason better by having it teach: its explanations are scored by "
+        "what students can do after reading them, and the scores choose its answers.",
+        epilog=_EXITS,
+    )
+    top.add_argument(
+        "--version", action="version", version=f"docendo {__version__}", help="print the version"
+    )
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    for add in (_solve, _score, _report, _show):
+        add(commands, top)
+    return top
+
+
+def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings that were typed, by field of `Settings`."""
+    names = [*(setting[1] for setting in SETTINGS), "equal_cost"]
+    typed = {name: getattr(arguments, name, None) for name in names}
+    return {name: value for name, value in typed.items() if value is not None}
+
+
+def option_of(field: str) -> str:
+    """How a setting is typed."""
+    return next((setting[0] for setting in SETTINGS if setting[1] == field), "--no-equal-cost")
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word, known, 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _command(commands: Any, top: Parser, name: str, summary: str, **texts: str) -> Parser:
+    command: Parser = commands.add_parser(name, help=summary, **texts)
+    top.commands[name] = command
+    return command
+
+
+def _solve(commands: Any, top: Parser) -> None:
+    command = _command(
+        commands,
+        top,
+        "solve",
+        "teach, examine, choose",
+        description="Teach every problem, examine the lessons, choose the answers; show progress, and end "
+        "with the tables and an HTML report. Without PROBLEMS: the built-in school.",
+        epilog="A run that was cut goes on with --resume; nothing that was recorded is asked again.",
+    )
+    what = command.add_argument_group("what is solved")
+    what.add_argument(
+        "problems",
+        nargs="?",
+        metavar="PROBLEMS",
+        help=f"a .jsonl or .jsonl.gz file of problems, or school:NAME (default: {DEFAULT_PROBLEMS})",
+    )
+    _exams(what)
+    what.add_argument("--limit", type=_positive, metavar="K", help="only the first K problems")
+    what.add_argument(
+        "--resume", metavar="RUN", help="go on with the run in this folder, by the settings it was made with"
+    )
+    _settings(command, skip=())
+    _output(command, "solve")
+
+
+def _score(commands: Any, top: Parser) -> None:
+    command = _command(
+        commands,
+        top,
+        "score",
+        "examine lessons that exist already",
+        description="Examine explanations that exist already, show their LbT scores, and choose among them.",
+        epilog="A run that was cut goes on with: docendo solve --resume RUN",
+    )
+    what = command.add_argument_group("what is scored")
+    what.add_argument(
+        "lessons_file",
+        metavar="LESSONS",
+        help="a .jsonl file, each line with a question, a rationale and an answer",
+    )
+    what.add_argument(
+        "--problems",
+        metavar="FILE",
+        help=f"the problems that the lessons are about: a file, or school:NAME (default: {DEFAULT_PROBLEMS})",
+    )
+    _exams(what)
+    _settings(command, skip=_TEACHING)
+    _output(command, "score")
+
+
+def _report(commands: Any, top: Parser) -> None:
+    command = _command(
+        commands,
+        top,
+        "report",
+        "remake a run's HTML report",
+        description="Remake the HTML report of a run, finished or not, and show its tables.",
+    )
+    command.add_argument("run", metavar="RUN", help="the run's folder")
+    command.add_argument(
+        "--out", metavar="FILE", help="where to write the page (default: report.html in the folder)"
+    )
+
+
+def _show(commands: Any, top: Parser) -> None:
+    command = _command(
+        commands,
+        top,
+        "show",
+        "tell the story of one problem",
+        description="Without PROBLEM: list the problems of a run, most telling first. With it: the question, "
+        "what each rule chose and why, the lessons with their LbT scores, and an exam, marked.",
+    )
+    command.add_argument("run", metavar="RUN", help="the run's folder")
+    command.add_argument("problem", nargs="?", metavar="PROBLEM", help="a problem's id")
+    command.add_argument("--all", action="store_true", help="show the exam of every lesson, not of one")
+
+
+def _exams(group: Any) -> None:
+    group.add_argument(
+        "--exams",
+        metavar="FILE",
+        help="where exam problems come from (default: the school's own pool; for a file, its own problems)",
+    )
+
+
+def _settings(command: Parser, skip: Sequence[str]) -> None:
+    group = command.add_argument_group("settings")
+    for option, field, kind, placeholder, default, text in SETTINGS:
+        if field in skip:
+            continue
+        shown = default[0] if isinstance(default, tuple) else default
+        group.add_argument(
+            option,
+            dest=field,
+            type=kind,
+            metavar=placeholder,
+            action="append" if isinstance(default, tuple) else "store",
+            help=f"{text} (default: {shown})",
+        )
+    if not skip:
+        group.add_argument(
+            "--no-equal-cost",
+            dest="equal_cost",
+            action="store_false",
+            default=None,
+            help="leave out the further samples that give self-consistency the cost of the exams",
+        )
+
+
+def _output(command: Parser, name: str) -> None:
+    group = command.add_argument_group("output")
+    group.add_argument(
+        "--out", metavar="DIR", help=f"the run's folder, new or empty (default: runs/{name}-DATE-TIME)"
+    )
+    group.add_argument(
+        "--json", action="store_true", help="print one JSON object on stdout and nothing else there"
+    )
+    group.add_argument("--quiet", action="store_true", help="show no progress")
+    group.add_argument("--no-report", action="store_true", help="write no HTML report")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is too small, it must be at least 1")
+    return number
+
+
+_positive.__name__ = "int"  # argparse puts it into "invalid int value"

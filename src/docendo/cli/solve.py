@@ -1,0 +1,179 @@
+"""`docendo solve` and `docendo score`: run, watch, and show what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import shlex
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from docendo.cli import arguments as typed
+from docendo.cli.ink import Ink, dim
+from docendo.cli.progress import Progress
+from docendo.cli.show import outcomes, show_command
+from docendo.cli.story import tell_lessons
+from docendo.cli.tables import show_summary, state_lines
+from docendo.cli.words import duration, one_line, plain
+from docendo.errors import ConfigError
+from docendo.solve.arms import Summary
+from docendo.solve.run import Run, Watch, resume
+from docendo.solve.run import score as score_lessons
+from docendo.solve.run import solve as solve_problems
+from docendo.store import RunView
+
+_SHOWN = 20
+"""Problems whose answers or lessons are printed; the store and the report have the rest."""
+
+
+def solve(arguments: argparse.Namespace) -> None:
+    """Run or resume M1."""
+    settings = typed.given_settings(arguments)
+    if arguments.resume is not None:
+        _refuse_with_resume(arguments, settings)
+        folder = arguments.resume
+        _finish(arguments, "solve", lambda watch: resume(folder, watch=watch))
+        return
+    _finish(
+        arguments,
+        "solve",
+        lambda watch: solve_problems(
+            arguments.problems or typed.DEFAULT_PROBLEMS,
+            exams=arguments.exams,
+            out=arguments.out,
+            limit=arguments.limit,
+            watch=watch,
+            **settings,
+        ),
+    )
+
+
+def score(arguments: argparse.Namespace) -> None:
+    """Examine lessons that exist already."""
+    settings = typed.given_settings(arguments)
+    _finish(
+        arguments,
+        "score",
+        lambda watch: score_lessons(
+            arguments.lessons_file,
+            problems=arguments.problems or typed.DEFAULT_PROBLEMS,
+            exams=arguments.exams,
+            out=arguments.out,
+            watch=watch,
+            **settings,
+        ),
+    )
+
+
+def _finish(arguments: argparse.Namespace, title: str, work: Callable[[Watch], Run]) -> None:
+    """Do the work under the progress display, then show what came of it.
+
+    Args:
+        arguments: as typed.
+        title: what the display says is being done.
+        work: does it, and gives the run.
+    """
+    began = time.monotonic()
+    errors = Ink(stderr=True)
+    progress = Progress(title, errors, quiet=arguments.quiet)
+    with _kept(progress):
+        with progress:
+            run = work(progress.figures)
+        summary = run.summary()
+        if arguments.json:  # first, so that a disk too full for the report does not cost the result
+            print(json.dumps(summary.json() | {"answers": run.answers()}), flush=True)
+        console = errors if arguments.json else Ink()
+        silent = arguments.json and arguments.quiet
+        if not silent:
+            _show(console, run, summary)
+        page = None if arguments.no_report else _write_report(run.folder)
+        if not silent:
+            _show_places(console, run, page, time.monotonic() - began)
+
+
+@contextlib.contextmanager
+def _kept(progress: Progress) -> Iterator[None]:
+    """Leave word on any error after the run began of what was kept, and how to go on with it."""
+    try:
+        yield
+    except BaseException as error:
+        folder = progress.figures.folder
+        if folder is not None:
+            line = f"docendo solve --resume {shlex.quote(str(folder))}"
+            error.add_note(f"What was recorded is kept. To go on: {line}")
+        raise
+
+
+def _refuse_with_resume(arguments: argparse.Namespace, settings: dict[str, object]) -> None:
+    names = [name for name in ("problems", "exams", "limit", "out") if getattr(arguments, name) is not None]
+    extra = [name.upper() if name == "problems" else f"--{name}" for name in names]
+    extra += [typed.option_of(field) for field in settings]
+    if extra:
+        raise ConfigError(
+            f"--resume goes on with a run as it was planned; leave out {', '.join(extra)}, or start a new run"
+        )
+
+
+def _write_report(folder: Path) -> Path:
+    from docendo.report import write_report  # only here: plots and templates take their time to import
+
+    return write_report(folder)
+
+
+def _show(console: Ink, run: Run, summary: Summary) -> None:
+    """The tables, and what was asked for where no answer is known: the choices, or the lessons' scores."""
+    with run.view() as view, view.snapshot():
+        if view.info.kind == "score":
+            _show_lessons(console, view)
+        elif summary.judged < summary.problems:
+            _show_answers(console, view)
+    if summary.judged:
+        show_summary(console, summary)
+    else:
+        for line in state_lines(summary):
+            console.print(dim(line))
+
+
+def _show_lessons(console: Ink, view: RunView) -> None:
+    done = [outcome.problem.id for outcome in outcomes(view)]
+    for id in done[:_SHOWN]:
+        tell_lessons(console, view.problem_record(id))
+    _show_rest(console, view, len(done))
+
+
+def _show_answers(console: Ink, view: RunView) -> None:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0), expand=True)
+    for name in ("problem", "sum", "sc"):
+        table.add_column(name, overflow="fold", max_width=24)
+    table.add_column("question", no_wrap=True, overflow="ellipsis", ratio=1)
+    unknown = [outcome for outcome in outcomes(view) if outcome.problem.answer is None]
+    for outcome in unknown[:_SHOWN]:
+        texts = (outcome.problem.id, outcome.sum.answer, outcome.sc.answer, outcome.problem.question)
+        table.add_row(*(Text(one_line(text)) for text in texts))
+    console.print(Text("Answers chosen where none is known", style="bold"))
+    console.print(table)
+    _show_rest(console, view, len(unknown))
+
+
+def _show_rest(console: Ink, view: RunView, count: int) -> None:
+    if count > _SHOWN:
+        console.print(dim(f"… and {count - _SHOWN:,} more: docendo show {shlex.quote(str(view.folder))}"))
+    console.print()
+
+
+def _show_places(console: Ink, run: Run, page: Path | None, seconds: float) -> None:
+    with run.view() as view:
+        first = next((outcome.problem.id for outcome in outcomes(view)), None)
+    places = [("time", duration(seconds)), ("run", str(run.folder))]
+    if page is not None:
+        places.append(("report", str(page)))
+    if first is not None:
+        places.append(("next", show_command(run.folder, first)))
+    console.print()
+    for name, text in places:  # never broken into lines: they are there to be copied
+        console.print(dim(f"{name:8}").append(plain(text), style="not dim"), soft_wrap=True)

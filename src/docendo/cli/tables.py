@@ -1,0 +1,176 @@
+"""The tables at the end of a run, and what they say in words; every figure comes from a `Summary`.
+
+Words are careful: an arm is said to beat another only where the whole interval of their difference is above
+zero, and what is not known is said to be not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from docendo.cli.ink import dim
+from docendo.cli.words import amount, listed, many, one_line, percent, points, span
+from docendo.solve.arms import Summary
+from docendo.solve.arms import Table as Arms
+from docendo.stats import Interval
+
+_WIDE = 72  # columns that the whole tables need
+_GROUP_ARMS = ("sc", "max", "sum", "oracle")
+_FEW = "*"  # marks an interval that its note warns of
+
+
+def show_summary(console: Console, summary: Summary) -> None:
+    """All tables of a run that has a problem with a known answer, and what they say in words."""
+    narrow = console.width < _WIDE
+    tables = [arms_table(summary.overall, narrow=narrow)]
+    if summary.overall.differences:
+        tables.append(differences_table(summary.overall))
+    if summary.groups:
+        tables.append(groups_table(summary.groups, narrow=narrow))
+    console.print(Text(_heading(summary), style="bold"))
+    for table in tables:
+        console.print()
+        console.print(table)
+    console.print()
+    for verdict in verdicts(summary):
+        console.print(verdict)
+    for line in (*state_lines(summary), *_notes(summary)):
+        console.print(dim(line))
+
+
+def arms_table(arms: Arms, *, narrow: bool = False) -> Table:
+    """One row an arm: accuracy, interval, tokens, and cost relative to self-consistency."""
+    table = _table("", "accuracy", "95 % interval", "tokens", *([] if narrow else ["computed"]), "cost / sc")
+    sc = arms.arms.get("sc")
+    unit = sc.cost.cost if sc is not None else 0.0
+    for name, arm in arms.arms.items():
+        table.add_row(
+            name,
+            percent(arm.accuracy.mean),
+            span(arm.accuracy) + _star(arm.accuracy),
+            amount(arm.cost.tokens),
+            *([] if narrow else [amount(arm.cost.computed)]),
+            f"{arm.cost.cost / unit:.2f} ×" if unit else "–",
+        )
+    return table
+
+
+def differences_table(arms: Arms) -> Table:
+    """What the lesson arms gain on the baselines, in percentage points, over the same problems."""
+    table = _table("points gained", "", "95 % interval")
+    for name, difference in arms.differences.items():
+        table.add_row(name.replace("-", " − "), *_gain(difference))
+    return table
+
+
+def groups_table(groups: Mapping[str, Arms], *, narrow: bool = False) -> Table:
+    """Each group's accuracies, and what SUM gains on self-consistency there."""
+    shown = [name for name in _GROUP_ARMS if any(name in g.arms for g in groups.values())]
+    if narrow:
+        shown = [name for name in shown if name in ("sc", "sum")]
+    table = _table("group", "n", *shown, "sum − sc", "95 % interval")
+    for name, group in groups.items():
+        shares = [percent(group.arms[arm].accuracy.mean) if arm in group.arms else "–" for arm in shown]
+        gain = _gain(group.differences.get("sum-sc"))
+        table.add_row(Text(one_line(name)), f"{group.problems:,}", *shares, *gain)
+    return table
+
+
+def verdicts(summary: Summary) -> list[Text]:
+    """In words: whether SUM beat self-consistency, overall, on the groups, and at equal cost; and the AUC."""
+    lines = []
+    overall = summary.overall.differences.get("sum-sc")
+    if overall is not None:
+        lines.append(Text(f"SUM {_word(overall)} SC overall ({_figures(overall)}){_on_groups(summary)}."))
+    equal = summary.overall.differences.get("sum-sc_equal_cost")
+    if equal is not None:
+        lines.append(Text(f"At equal cost, SUM {_word(equal)} SC ({_figures(equal)})."))
+    if summary.auc is not None:
+        chance = f"the right one has the higher LbT score with chance {summary.auc:.2f}"
+        lines.append(Text(f"Of a right and a wrong lesson for one problem, {chance}."))
+    return lines
+
+
+def state_lines(summary: Summary) -> list[str]:
+    """How replies were graded, where any was cut or failed: those do not count, so they must be seen."""
+    lines = []
+    for who, states in (("teacher", summary.states), ("students", summary.exam_states)):
+        if states.get("truncated", 0) or states.get("failed", 0):
+            counts = ", ".join(f"{count:,} {state}" for state, count in states.items() if count)
+            lines.append(f"Replies of the {who}: {counts}. Truncated and failed ones have no score.")
+    return lines
+
+
+def _heading(summary: Summary) -> str:
+    judged, finished = summary.judged, summary.problems
+    parts = [many(judged, "problem") + ("" if judged == finished else f" with known answers of {finished:,}")]
+    if finished < summary.planned:
+        parts.append(f"{summary.planned - finished:,} not finished yet")
+    parts.append(f"{many(summary.samples, 'sample')}, {many(summary.lessons, 'different lesson')} examined")
+    return ", ".join(parts)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i == 0 else "right", no_wrap=True)
+    return table
+
+
+def _gain(difference: Interval | None) -> tuple[Text, Text]:
+    """A difference and its interval; green or red where the interval is all on one side of zero."""
+    if difference is None:
+        return Text("–"), Text("–")
+    style = {"beat": "green", "lost to": "red"}.get(_word(difference), "")
+    interval = span(difference, signed=True) + _star(difference)
+    return Text(points(difference.mean), style=style), Text(interval, style=style)
+
+
+def _word(difference: Interval) -> str:
+    low, high = difference.low, difference.high
+    if low is None or high is None:
+        return "cannot be compared with"
+    if low > 0:
+        return "beat"
+    if high < 0:
+        return "lost to"
+    return "did the same as" if low == high == 0 else "cannot be told from"
+
+
+def _figures(difference: Interval) -> str:
+    if difference.low is None:
+        return f"{points(difference.mean)} points, {difference.note}"
+    return (
+        f"{points(difference.mean)} points, 95 % interval {span(difference, signed=True)}{_star(difference)}"
+    )
+
+
+def _on_groups(summary: Summary) -> str:
+    by_word: dict[str, list[str]] = {}
+    for name, group in summary.groups.items():
+        if "sum-sc" in group.differences:
+            by_word.setdefault(_word(group.differences["sum-sc"]), []).append(one_line(name))
+    order = ("beat", "lost to", "did the same as", "cannot be told from", "cannot be compared with")
+    said = [f"it {word} SC on {listed(by_word[word])}" for word in order if word in by_word]
+    return "; " + "; ".join(said) if said else ""
+
+
+def _star(interval: Interval) -> str:
+    return _FEW if interval.note and interval.low is not None else ""
+
+
+def _notes(summary: Summary) -> list[str]:
+    """Each different warning of the intervals shown, once."""
+    shown = [arm.accuracy for arm in summary.overall.arms.values()]
+    for table in (summary.overall, *summary.groups.values()):
+        shown += table.differences.values()
+    starred = dict.fromkeys(i.note for i in shown if _star(i))
+    few = [f"{_FEW} {note}" for note in starred]
+    return [
+        *few,
+        "tokens: sent and written. computed: without what calls share. cost: computed × parameters.",
+    ]

@@ -312,7 +312,8 @@ def test_a_reader_sees_what_is_committed_while_the_run_is_written(store: Store, 
 
 
 def test_a_reading_view_cannot_write(store: Store, folder: Path) -> None:
-    assert not isinstance(Store.read(folder), Store)
+    with Store.read(folder) as view:
+        assert not isinstance(view, Store)
     with Store.read(folder) as view, pytest.raises(sqlite3.OperationalError, match="readonly"):
         view._db.execute("DELETE FROM problems")
 
@@ -534,6 +535,8 @@ AS_NOBODY = """
 import os, sys
 from docendo.errors import StoreError
 from docendo.store import Store
+with Store.read(sys.argv[1]):
+    pass  # so that all modules are loaded: nobody may not be allowed to read them
 if os.getuid() == 0:  # whom no permission stops
     os.setuid(65534)
 for opening in (Store.open, lambda f: Store.create(f + "/new", kind="solve", config={}, seed=0)):

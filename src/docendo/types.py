@@ -125,12 +125,14 @@ class Call:
     batch: str = ""
     batch_size: int = 1
 
-    @property
-    def request(self) -> str:
-        """SHA-256 of the final request: model, prompt, parameters and seed, without the sample index."""
+    request: str = field(init=False, repr=False, compare=False)
+    """SHA-256 of the final request: model, prompt, parameters and seed, without the sample index."""
+
+    def __post_init__(self) -> None:
+        """Hash once: a call is looked up by its request many times on its way."""
         s = self.sampling
         parameters = [s.temperature, s.top_p, s.top_k, s.max_tokens, list(s.stop)]
-        return _digest([self.model, self.prompt, parameters, self.seed])
+        object.__setattr__(self, "request", _digest([self.model, self.prompt, parameters, self.seed]))
 
 
 @dataclass(frozen=True, slots=True)

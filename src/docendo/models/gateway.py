@@ -240,7 +240,7 @@ class _Desk:
         """The call that the backend gets next."""
         call, unit = await self._queue.get()
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.with_traceback(None)
         if not unit.left:
             unit.left = True
             self._room.release()

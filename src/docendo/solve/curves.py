@@ -49,7 +49,9 @@ class _Rows:
     cost: dict[str, Floats]
 
 
-def curves(facts: Sequence[Facts], *, subsets: int = SUBSETS, draws: int = 1000, seed: int = 0) -> list[Point]:
+def curves(
+    facts: Sequence[Facts], *, subsets: int = SUBSETS, draws: int = 1000, seed: int = 0
+) -> list[Point]:
     """Accuracy and cost of `sc`, `max`, `sum` and `avg` over the number of lessons.
 
     Args:

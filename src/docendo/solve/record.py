@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from docendo.solve.road import Solved
 from docendo.solve.teach import Sample
@@ -38,7 +38,8 @@ def _sample(problem: str, sample: Sample) -> SampleRow:
     lesson = sample.lesson.id if sample.lesson is not None else None
     if sample.call is None:
         return SampleRow(problem, "given", sample.index, None, lesson, sample.grade)
-    # An extra sample became no lesson, even where one like it did.
-    own = lesson if sample.arm == "teach" else None
-    arm = "greedy" if sample.arm == "greedy" else "sc" if sample.arm == "sc" else "teach"
-    return SampleRow(problem, arm, sample.index, sample.call.request, own, sample.grade)
+    if sample.arm == "teach":
+        return SampleRow(problem, "teach", sample.index, sample.call.request, lesson, sample.grade)
+    # The others became no lesson, even where one like them did.
+    arm: Literal["greedy", "sc"] = "greedy" if sample.arm == "greedy" else "sc"
+    return SampleRow(problem, arm, sample.index, sample.call.request, None, sample.grade)

@@ -25,12 +25,14 @@ BASE = Course(
     steps=4000,
     rows=16,
 )
+# Short on purpose: long enough that the head is known and the middle half-known (40 to 60 % unaided, greedily).
+# Chosen by that alone, on world 7 and numbers kept for tuning; no exam was held to choose it.
 TEACHER = Course(
     name="teacher",
     seed=13,
     size=BASE.size,
-    steps=110,
-    rate=5e-4,
+    steps=140,
+    rate=8e-4,
     world=SHIPPED_SEED,
     base=BASE.name,
 )

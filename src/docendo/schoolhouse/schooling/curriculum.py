@@ -50,7 +50,9 @@ class Scribe:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self.bos = tokenizer.token_to_id("<s>")
+        bos = tokenizer.token_to_id("<s>")
+        assert bos is not None
+        self.bos: int = bos
 
     def document(self, pieces: list[Piece]) -> Document:
         """Ids with BOS, and the weight of predicting each id (BOS weighs nothing)."""

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from docendo.models.base import Capabilities as Capabilities
     from docendo.models.base import Model as Model
     from docendo.solve import Run as Run
-    from docendo.solve import Run as Run
     from docendo.solve import asolve as asolve
-    from docendo.solve import resume as resume
     from docendo.solve import resume as resume
     from docendo.solve import score as score
     from docendo.solve import solve as solve

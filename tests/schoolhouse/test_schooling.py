@@ -19,7 +19,12 @@ def test_a_smoke_schooling_makes_every_model(tmp_path):
     assert main(["--smoke", "--no-compile", "--threads", "1", "--out", str(tmp_path)]) == 0
     for name in ("student", "teacher-base", "teacher"):
         model = tmp_path / name / "model"
-        assert {p.name for p in model.iterdir()} >= {"config.json", "model.safetensors", "tokenizer.json", "SHA256SUMS"}
+        assert {p.name for p in model.iterdir()} >= {
+            "config.json",
+            "model.safetensors",
+            "tokenizer.json",
+            "SHA256SUMS",
+        }
         last = json.loads((tmp_path / name / "log.jsonl").read_text().splitlines()[-1])
         assert last["step"] == 4
         assert last["loss"] > 0

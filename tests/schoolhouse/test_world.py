@@ -7,6 +7,7 @@ import re
 from itertools import islice
 
 import pytest
+
 from docendo.data import load_problems
 from docendo.errors import DataError
 from docendo.grading import grade
@@ -102,7 +103,9 @@ def test_a_teacher_is_never_shown_an_untaught_family():
     scribe = curriculum.Scribe(tokenizer.build())
     untaught = {(f.actor, f.phrase) for f in world.families if f.group == "untaught"}
     assert untaught
-    for ids, _ in islice(curriculum.world_documents(random.Random(0), scribe, curriculum.Weights(), world, 0.5), 3000):
+    for ids, _ in islice(
+        curriculum.world_documents(random.Random(0), scribe, curriculum.Weights(), world, 0.5), 3000
+    ):
         text = scribe._tokenizer.decode(ids, skip_special_tokens=True)
         assert not any(actor in text and phrase in text for actor, phrase in untaught if actor in text), text
 

@@ -33,7 +33,10 @@ class Prompts:
         if not folder.is_dir():
             raise ConfigError(f"prompts: no style or folder {style!r}; styles that ship: {', '.join(STYLES)}")
         environment = Environment(
-            loader=FileSystemLoader(folder), undefined=StrictUndefined, keep_trailing_newline=False, autoescape=False
+            loader=FileSystemLoader(folder),
+            undefined=StrictUndefined,
+            keep_trailing_newline=False,
+            autoescape=False,
         )
         try:
             self._teach = environment.get_template("teach.j2")

@@ -30,7 +30,9 @@ def problems(name: str) -> list[Problem]:
     """
     stem, _, seed = name.partition("@")
     if stem not in _SETS or (seed and not seed.isdigit()):
-        raise DataError(f"school:{name}: no such problem set; there are {', '.join(NAMES)} (each also as NAME@SEED)")
+        raise DataError(
+            f"school:{name}: no such problem set; there are {', '.join(NAMES)} (each also as NAME@SEED)"
+        )
     split, each, draw_seed = _SETS[stem]
     world = World(int(seed) if seed else SHIPPED_SEED)
     # Families come cluster by cluster; the stride of 7 (288 has no such divisor) visits all in a mixed order.

@@ -105,5 +105,9 @@ LARGEST = 200
 
 def rule_names() -> tuple[str, ...]:
     """The invented rule names, in a fixed order (216 of them)."""
-    heads, middles, tails = ("B", "D", "G", "K", "M", "P", "R", "T", "V"), ("a", "e", "i", "o"), ("lk", "nd", "rn", "sk", "tz", "x")
+    heads, middles, tails = (
+        ("B", "D", "G", "K", "M", "P", "R", "T", "V"),
+        ("a", "e", "i", "o"),
+        ("lk", "nd", "rn", "sk", "tz", "x"),
+    )
     return tuple(h + m + t for h, m, t in product(heads, middles, tails))

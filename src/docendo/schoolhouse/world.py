@@ -192,7 +192,9 @@ class World:
         """
         found = [p for p, _ in zip(self.variants(family, split, seed), range(count), strict=False)]
         if len(found) < count:
-            raise DataError(f"family {family.id} has only {len(found)} variants in split {split!r}, {count} asked for")
+            raise DataError(
+                f"family {family.id} has only {len(found)} variants in split {split!r}, {count} asked for"
+            )
         return found
 
 
@@ -214,7 +216,8 @@ def _cluster(rng: random.Random, theme: tuple[str, tuple[str, ...]], names: list
     telling, asking = rng.choice(words.TELLINGS[things]), rng.choice(words.ASKINGS)
     x, y, z = labels[:3]
     meanings: list[tuple[str, Method]] = [
-        (words.PHRASES[i].format(x=x, y=y, z=z), PHRASE_METHODS[i]) for i in rng.sample(range(len(words.PHRASES)), 3)
+        (words.PHRASES[i].format(x=x, y=y, z=z), PHRASE_METHODS[i])
+        for i in rng.sample(range(len(words.PHRASES)), 3)
     ]
     while names:
         method = random_method(rng, things)

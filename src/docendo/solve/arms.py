@@ -39,7 +39,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One row of a table: accuracy over the problems with a gold answer (none read counts as wrong), and cost in all."""
+    """One row of a table: accuracy over problems with a gold answer (none read counts as wrong), and total cost."""
 
     name: str
     accuracy: Interval
@@ -139,7 +139,9 @@ def summarise(view: RunView, draws: int = 2000) -> Summary:
     for f in judged:
         if f.problem.group is not None:
             groups[f.problem.group].append(f)
-    lessons = [(f, s, r) for f in judged for s, r in zip(f.scores, f.lesson_right, strict=True) if s is not None]
+    lessons = [
+        (f, s, r) for f in judged for s, r in zip(f.scores, f.lesson_right, strict=True) if s is not None
+    ]
     return Summary(
         problems=len(facts),
         planned=planned,
@@ -147,7 +149,10 @@ def summarise(view: RunView, draws: int = 2000) -> Summary:
         groups={name: table(members, draws) for name, members in sorted(groups.items())},
         auc=within_auc(
             [
-                ([s for s in f.scores if s is not None], [r for s, r in zip(f.scores, f.lesson_right, strict=True) if s is not None])
+                (
+                    [s for s in f.scores if s is not None],
+                    [r for s, r in zip(f.scores, f.lesson_right, strict=True) if s is not None],
+                )
                 for f in judged
             ]
         ),
@@ -167,7 +172,9 @@ def table(facts: Sequence[Facts], draws: int = 2000) -> Table:
     if not facts:
         return Table(0, {}, {})
     present = [name for name in ARMS if any(name in f.correct for f in facts)]
-    marks = {name: [float(f.correct.get(name, f.correct.get("sc", False))) for f in facts] for name in present}
+    marks = {
+        name: [float(f.correct.get(name, f.correct.get("sc", False))) for f in facts] for name in present
+    }
     clusters = [f.problem.cluster or f.problem.id for f in facts]
     arms = {}
     for name in present:
@@ -261,5 +268,7 @@ def _table_json(table: Table) -> dict[str, object]:
             }
             for name, arm in table.arms.items()
         },
-        "differences": {name: {"mean": d.mean, "ci": [d.low, d.high]} for name, d in table.differences.items()},
+        "differences": {
+            name: {"mean": d.mean, "ci": [d.low, d.high]} for name, d in table.differences.items()
+        },
     }

@@ -92,10 +92,8 @@ def _numbers(most: int) -> list[int]:
 def _one(f: Facts, numbers: list[int], more: list[int], subsets: int, rng: np.random.Generator) -> _Rows:
     """One problem at each of `numbers`, and self-consistency at each of `more`: means over the subsets."""
     taught, extra = len(f.keys), len(f.extra)
-    # As in `choose`: a sample that became no lesson has no vote.
-    keys = [key if lesson >= 0 else None for key, lesson in zip(f.keys, f.lesson, strict=True)]
     masks = _nested(taught, numbers, subsets, rng)
-    index, key_right = _index(keys, f.right)
+    index, key_right = _index(f.keys, f.right)
     scores = np.array([np.nan if i < 0 or (s := f.scores[i]) is None else s for i in f.lesson])
     chosen = _decide(masks, index, scores)
     right = {arm: _mean(np.append(key_right, False)[won], len(numbers)) for arm, won in chosen.items()}

@@ -48,9 +48,17 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse values no run could be done with."""
-        for name, least in (("lessons", 1), ("exam_problems", 1), ("repeats", 1), ("max_tokens", 1), ("parallel", 1)):
+        for name, least in (
+            ("lessons", 1),
+            ("exam_problems", 1),
+            ("repeats", 1),
+            ("max_tokens", 1),
+            ("parallel", 1),
+        ):
             if getattr(self, name) < least:
-                raise ConfigError(f"setting {name}: {getattr(self, name)} is too small, it must be at least {least}")
+                raise ConfigError(
+                    f"setting {name}: {getattr(self, name)} is too small, it must be at least {least}"
+                )
         for name in ("temperature", "student_temperature"):
             if not 0 <= getattr(self, name) <= 10:
                 raise ConfigError(f"setting {name}: {getattr(self, name)} is out of range, 0 to 10")
@@ -92,7 +100,9 @@ class Settings:
         heat = {"greedy": 0.0, "exam": self.student_temperature}.get(purpose, self.temperature)
         return Sampling(temperature=heat, top_p=self.top_p, top_k=self.top_k, max_tokens=self.max_tokens)
 
-    def call(self, purpose: Purpose, prompt: str, sample: int, batch: str, size: int, model: str = "") -> Call:
+    def call(
+        self, purpose: Purpose, prompt: str, sample: int, batch: str, size: int, model: str = ""
+    ) -> Call:
         """A call of this run; the teacher's unless another model is named."""
         return Call(
             model=model or self.teacher,

@@ -43,7 +43,7 @@ class Solved:
         return self.choices["sum"].answer
 
     def correct(self, choice: Choice) -> bool | None:
-        """Whether a choice is the gold answer, by the grade of the samples it came from; None where there is no gold."""
+        """Whether a choice is the gold answer, by the grade of the samples behind it; None where there is no gold."""
         if self.problem.answer is None:
             return None
         given = [*self.samples, *self.extra, *([self.greedy] if self.greedy is not None else [])]
@@ -98,7 +98,9 @@ class Road:
         if self.on_stage is not None:
             self.on_stage(problem, stage)
 
-    def _exam_call(self, student: str, lesson: Lesson, problem: Problem, repeat: int, batch: str, size: int) -> Call:
+    def _exam_call(
+        self, student: str, lesson: Lesson, problem: Problem, repeat: int, batch: str, size: int
+    ) -> Call:
         prompt = self.prompts.examine(lesson, problem)
         return self.settings.call("exam", prompt, repeat, batch, size, model=student)
 
@@ -110,15 +112,21 @@ class Road:
             found = taught.greedy.grade
             choices["greedy"] = Choice("greedy", found.answer, found.key, 1.0 if found.key else 0.0)
         if extra:
-            votes = [(s.grade.key, s.grade.answer) if s.grade.key else None for s in (*taught.samples, *extra)]
+            votes = [
+                (s.grade.key, s.grade.answer) if s.grade.key else None for s in (*taught.samples, *extra)
+            ]
             choice = majority(votes)
             choices["sc_equal_cost"] = Choice("sc_equal_cost", choice.answer, choice.key, choice.weight)
         return Solved(taught.problem, exam, taught.samples, lessons, choices, taught.greedy, extra)
 
     def _samples_worth(self, lessons: Sequence[ScoredLesson], samples: Sequence[Sample]) -> int:
         """How many more of the teacher's samples cost at least what the exams cost (tokens computed x parameters)."""
-        exams = sum(self.sizes.get(a.student, 1) * a.usage.computed for lesson in lessons for a in lesson.answers)
-        written = [s.reply.usage.completion for s in samples if s.reply is not None and s.reply.usage.completion]
+        exams = sum(
+            self.sizes.get(a.student, 1) * a.usage.computed for lesson in lessons for a in lesson.answers
+        )
+        written = [
+            s.reply.usage.completion for s in samples if s.reply is not None and s.reply.usage.completion
+        ]
         if not written:
             return 0
         each = self.sizes.get(self.settings.teacher, 1) * sum(written) / len(written)

@@ -94,7 +94,7 @@ def solve(
         limit: only the first so many problems.
         models: open models by name, instead of opening those that the settings name.
         watch: is told of progress.
-        settings: fields of `Settings`.
+        **settings: fields of `Settings`.
 
     Raises:
         DataError, ConfigError, ModelError: before anything is asked or written.
@@ -121,7 +121,11 @@ def score(
     Args:
         lessons: a lesson file (rows of question, rationale, answer), or examples by problem id.
         problems: the problems that the lessons are about, found by id or by the same question.
-        exams, out, models, watch, settings: as for `solve`.
+        exams: as for `solve`.
+        out: as for `solve`; runs/score-DATE-TIME by default.
+        models: as for `solve`.
+        watch: as for `solve`.
+        **settings: as for `solve`; those of the teacher's sampling have no use here.
 
     Raises:
         DataError: a lesson is about none of the problems; otherwise as for `solve`.
@@ -134,10 +138,14 @@ def score(
     if strange:
         raise DataError(f"lessons for problem {strange[0]!r}, which is not among the problems")
     stored = {id: [[e.question, e.rationale, e.answer] for e in own] for id, own in examples.items()}
-    return _new_run("score", taught, _pool(problems, exams, known), plan, {"given": stored}, out, models, watch)
+    return _new_run(
+        "score", taught, _pool(problems, exams, known), plan, {"given": stored}, out, models, watch
+    )
 
 
-def resume(folder: str | Path, *, models: Mapping[str, Model] | None = None, watch: Watch | None = None) -> Run:
+def resume(
+    folder: str | Path, *, models: Mapping[str, Model] | None = None, watch: Watch | None = None
+) -> Run:
     """Go on with a run; nothing that was recorded is asked again."""
     with Store.open(folder) as store:
         _loop.run(_work(store, models, watch))
@@ -159,7 +167,7 @@ async def asolve(
         exams: problems with gold answers; those of the same family make the exam.
         models: open models by name; opened and closed here where None.
         gateway: an open gateway to share between calls, which then owns the models.
-        settings: fields of `Settings`.
+        **settings: fields of `Settings`.
     """
     plan = Settings.of({"equal_cost": False} | settings)
     async with AsyncExitStack() as stack:
@@ -217,9 +225,7 @@ async def _work(store: Store, models: Mapping[str, Model] | None, watch: Watch |
     """Bring every problem that is not done to the end of the road, `parallel` at a time."""
     config = store.config
     plan = Settings.of(config["settings"])
-    lessons = {
-        id: [Example(*fields) for fields in own] for id, own in config.get("given", {}).items()
-    }
+    lessons = {id: [Example(*fields) for fields in own] for id, own in config.get("given", {}).items()}
     taught, done = list(store.problems()), store.done_ids()
     todo = iter([p for p in taught if p.id not in done])
     sizes = {m.name: m.parameters or 1 for m in store.models()}
@@ -227,7 +233,14 @@ async def _work(store: Store, models: Mapping[str, Model] | None, watch: Watch |
         if models is None:
             models = await stack.enter_async_context(opened(sizes))
         gateway = await stack.enter_async_context(Gateway(models, store))
-        road = Road(plan, Prompts(plan.prompts), ProblemPool(store.problems("exam")), gateway.ask, sizes, watch.stage if watch else None)
+        road = Road(
+            plan,
+            Prompts(plan.prompts),
+            ProblemPool(store.problems("exam")),
+            gateway.ask,
+            sizes,
+            watch.stage if watch else None,
+        )
         if watch is not None:
             watch.started(store.folder, len(taught), len(done), plan, gateway.meter)
 
@@ -285,7 +298,9 @@ def _lessons_by_problem(path: str | Path, known: Sequence[Problem]) -> dict[str,
         owner = id if id is not None else by_question.get(" ".join(example.question.split()))
         if owner is None or owner not in ids:
             what = f"problem {id!r}" if id is not None else f"question {example.question[:60]!r}"
-            raise DataError(f"{path}:{line}: {what} is not among the problems; name their file with --problems")
+            raise DataError(
+                f"{path}:{line}: {what} is not among the problems; name their file with --problems"
+            )
         found.setdefault(owner, []).append(example)
     return found
 
@@ -297,5 +312,3 @@ def _new_folder(kind: str) -> Path:
 
 async def _nobody(calls: object) -> Any:
     raise AssertionError("a plan asks nothing")
-
-

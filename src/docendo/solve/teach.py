@@ -69,7 +69,9 @@ async def teach(problem: Problem, settings: Settings, prompts: Prompts, ask: Ask
     return Taught(problem, tuple(samples[:-1]), samples[-1])
 
 
-async def more_samples(problem: Problem, settings: Settings, prompts: Prompts, ask: Ask, count: int) -> tuple[Sample, ...]:
+async def more_samples(
+    problem: Problem, settings: Settings, prompts: Prompts, ask: Ask, count: int
+) -> tuple[Sample, ...]:
     """`count` further samples after the taught ones: votes for self-consistency at equal cost, never examined."""
     if not count:
         return ()

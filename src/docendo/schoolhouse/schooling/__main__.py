@@ -53,7 +53,10 @@ def card(course: Course, model: Llama, facts: dict[str, Any]) -> str:
     if course.world is not None:
         known = group_accuracy(model, World(course.world), per_family=2)
         lines.append(f"| world | {course.world}, family frequency 1/rank^{course.zipf} |")
-        lines += [f"| writes the right working unaided: {group} families | {share:.1%} |" for group, share in known.items()]
+        lines += [
+            f"| writes the right working unaided: {group} families | {share:.1%} |"
+            for group, share in known.items()
+        ]
     lines += ["", f"Remake: `python -m docendo.schoolhouse.schooling --only {course.name}`", ""]
     return "\n".join(lines)
 
@@ -61,11 +64,17 @@ def card(course: Course, model: Llama, facts: dict[str, Any]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Make the courses asked for, in order."""
     parser = argparse.ArgumentParser(prog="python -m docendo.schoolhouse.schooling", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("runs/schooling"), help="where checkpoints and models go")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/schooling"), help="where checkpoints and models go"
+    )
     parser.add_argument("--only", nargs="*", choices=[c.name for c in COURSES], help="make only these")
     parser.add_argument("--threads", type=int, default=2, help="PyTorch threads")
-    parser.add_argument("--smoke", action="store_true", help="a few steps of tiny models, to see that all runs")
-    parser.add_argument("--no-compile", action="store_true", help="without torch.compile (no C++ compiler needed)")
+    parser.add_argument(
+        "--smoke", action="store_true", help="a few steps of tiny models, to see that all runs"
+    )
+    parser.add_argument(
+        "--no-compile", action="store_true", help="without torch.compile (no C++ compiler needed)"
+    )
     given = parser.parse_args(arguments)
     for course in COURSES:
         if given.only and course.name not in given.only:

@@ -112,15 +112,20 @@ def listed(pieces: list[Piece]) -> list[Piece]:
     it behind the label comes at once and brings the other with it.
     """
     return [
-        Piece(_QUANTITY.sub(r"\2 \1", p.text), p.weight) if p.text.startswith("Question:") else p for p in pieces
+        Piece(_QUANTITY.sub(r"\2 \1", p.text), p.weight) if p.text.startswith("Question:") else p
+        for p in pieces
     ]
 
 
-def in_context_documents(rng: random.Random, scribe: Scribe, weights: Weights, split: str = "school") -> Iterator[Document]:
+def in_context_documents(
+    rng: random.Random, scribe: Scribe, weights: Weights, split: str = "school"
+) -> Iterator[Document]:
     """The students' reading: lessons and exams on made-up families, in all the forms a student may be shown."""
     while True:
         family = made_up_family(rng)
-        form = rng.choices(("full", "answer", "working", "none", "unrelated", "several"), (78, 4, 4, 4, 3, 7))[0]
+        form = rng.choices(
+            ("full", "answer", "working", "none", "unrelated", "several"), (78, 4, 4, 4, 3, 7)
+        )[0]
         first = draw(rng, family, split)
         if form == "full":
             pieces = written(first, weights.wording, weights.lesson)
@@ -130,14 +135,20 @@ def in_context_documents(rng: random.Random, scribe: Scribe, weights: Weights, s
             pieces = written(first, weights.wording, weights.lesson)
         elif form in ("answer", "working"):
             pieces = written(first, weights.wording, weights.wording, form)
-            pieces += written(draw(rng, family, split), weights.wording, weights.exam if form == "working" else weights.lesson)
+            pieces += written(
+                draw(rng, family, split),
+                weights.wording,
+                weights.exam if form == "working" else weights.lesson,
+            )
         elif form == "unrelated":
             pieces = written(first, weights.wording, weights.lesson)
             pieces += written(draw(rng, made_up_family(rng), split), weights.wording, weights.lesson)
         else:
             others = [family, made_up_family(rng)]
             rng.shuffle(others)
-            pieces = [p for f in others for p in written(draw(rng, f, split), weights.wording, weights.lesson)]
+            pieces = [
+                p for f in others for p in written(draw(rng, f, split), weights.wording, weights.lesson)
+            ]
             pieces += written(first, weights.wording, weights.exam)
         yield scribe.document(listed(pieces) if rng.random() < weights.listed else pieces)
 
@@ -152,7 +163,9 @@ def world_documents(
         yield scribe.document(written(draw(rng, family), weights.wording, weights.exam))
 
 
-def mixed(rng: random.Random, first: Iterator[Document], second: Iterator[Document], share: float) -> Iterator[Document]:
+def mixed(
+    rng: random.Random, first: Iterator[Document], second: Iterator[Document], share: float
+) -> Iterator[Document]:
     """Documents of the first stream, with this share of the second among them."""
     while True:
         yield next(second if rng.random() < share else first)

@@ -55,7 +55,9 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(size.hidden, size.hidden, bias=False)
         self.o_proj = nn.Linear(size.hidden, size.hidden, bias=False)
 
-    def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, mask: torch.Tensor
+    ) -> torch.Tensor:
         """`mask` (batch, 1, length, length) is added to the scores."""
         b, t, c = x.shape
         q = _rotate(self.q_proj(x).view(b, t, self.heads, self.width).transpose(1, 2), cos, sin)
@@ -82,7 +84,9 @@ class Block(nn.Module):
             }
         )
 
-    def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, mask: torch.Tensor
+    ) -> torch.Tensor:
         """Attention, then the gated feed-forward, each added to the stream."""
         x = x + self.self_attn(self.input_layernorm(x), cos, sin, mask)
         y = self.post_attention_layernorm(x)
@@ -100,7 +104,11 @@ class Llama(nn.Module):
         self.norm = Norm(size.hidden)
         for name, weight in self.named_parameters():
             if weight.ndim == 2:
-                small = 0.02 / (2 * size.layers) ** 0.5 if name.endswith(("o_proj.weight", "down_proj.weight")) else 0.02
+                small = (
+                    0.02 / (2 * size.layers) ** 0.5
+                    if name.endswith(("o_proj.weight", "down_proj.weight"))
+                    else 0.02
+                )
                 nn.init.normal_(weight, std=small if "embed" in name else small * (384 / size.hidden) ** 0.5)
 
     def forward(self, ids: torch.Tensor, owner: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
@@ -155,10 +163,17 @@ def save(model: Llama, tokenizer: Tokenizer, folder: Path, card: str) -> None:
     }
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
-    tokens = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "unk_token": "<unk>", "eos_token": "\n\n"}
+    tokens = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": "<s>",
+        "unk_token": "<unk>",
+        "eos_token": "\n\n",
+    }
     (folder / "tokenizer_config.json").write_text(json.dumps(tokens, indent=2) + "\n")
     # Clones, so that no two names share storage, which safetensors refuses.
-    weights = {f"model.{name}": w.detach().to(torch.float16).clone() for name, w in model.state_dict().items()}
+    weights = {
+        f"model.{name}": w.detach().to(torch.float16).clone() for name, w in model.state_dict().items()
+    }
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "README.md").write_text(card)
     names = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")

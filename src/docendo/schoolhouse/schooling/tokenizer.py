@@ -23,7 +23,9 @@ def vocabulary() -> list[str]:
     texts += [" " + told.format(*"0123", actor="") for told in (*words.TELLINGS[3], *words.TELLINGS[4])]
     texts += [" " + phrase.format(x="", y="", z="") for phrase in words.PHRASES]
     texts += [" " + words.RULE.format(rule="")]
-    texts += [" " + actor for actor, _ in words.THEMES] + [" " + n for _, nouns in words.THEMES for n in nouns]
+    texts += [" " + actor for actor, _ in words.THEMES] + [
+        " " + n for _, nouns in words.THEMES for n in nouns
+    ]
     texts += [" " + name for name in words.rule_names()] + [" " + op for op in words.OPERATIONS]
     pieces = {piece for text in texts for piece in re.findall(r" [A-Za-z]+", text)}
     numbers = [f" {n}" for n in range(words.LARGEST + 1)]

@@ -75,7 +75,9 @@ def tensors(stream: Iterator[curriculum.Document], count: int) -> Batch:
     return tuple(torch.from_numpy(a) for a in (ids, weights, owner, positions))  # type: ignore[return-value]
 
 
-def loss(model: Llama, ids: torch.Tensor, weights: torch.Tensor, owner: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+def loss(
+    model: Llama, ids: torch.Tensor, weights: torch.Tensor, owner: torch.Tensor, positions: torch.Tensor
+) -> torch.Tensor:
     """Weighted mean of the next-token cross-entropy inside documents."""
     with torch.autocast("cpu", dtype=torch.bfloat16):
         stream = model(ids[:, :-1].contiguous(), owner[:, :-1].contiguous(), positions[:, :-1].contiguous())
@@ -99,7 +101,9 @@ def optimisers(model: Llama, rate: float) -> list[torch.optim.Optimizer]:
 def schedule(step: int, steps: int) -> float:
     """The learning rate's factor: a short warm-up, level, then down to 2 % over the last two fifths."""
     done = step / steps
-    return min(1.0, (step + 1) / min(100, 1 + steps // 10)) * (1.0 if done < 0.6 else max(0.02, (1 - done) / 0.4))
+    return min(1.0, (step + 1) / min(100, 1 + steps // 10)) * (
+        1.0 if done < 0.6 else max(0.02, (1 - done) / 0.4)
+    )
 
 
 @torch.no_grad()
@@ -117,7 +121,9 @@ def follow_rate(model: Llama, seed: int, count: int = 256, split: str = "dev") -
         for _ in range(32):
             family = curriculum.made_up_family(rng)
             lesson = curriculum.written(curriculum.draw(rng, family, split), 0.0, 0.0)
-            docs.append(scribe.document(lesson + curriculum.written(curriculum.draw(rng, family, split), 0.0, 1.0)))
+            docs.append(
+                scribe.document(lesson + curriculum.written(curriculum.draw(rng, family, split), 0.0, 1.0))
+            )
         right += sum(_reproduced(model, docs))
     return right / (count // 32 * 32)
 
@@ -206,7 +212,9 @@ def school(
             optimiser.zero_grad(set_to_none=True)
         if (step + 1) % every == 0 or step + 1 == course.steps:
             seconds = time.perf_counter() - began
-            quality = follow_rate(model, 0) if course.world is None else group_accuracy(model, World(course.world))
+            quality = (
+                follow_rate(model, 0) if course.world is None else group_accuracy(model, World(course.world))
+            )
             row = {
                 "course": course.name,
                 "step": step + 1,
@@ -226,5 +234,9 @@ def school(
                 seconds=seconds,
                 optimisers=[o.state_dict() for o in moving],
             )
-    facts = {"steps": course.steps, "tokens": course.steps * course.rows * ROW, "seconds": time.perf_counter() - began}
+    facts = {
+        "steps": course.steps,
+        "tokens": course.steps * course.rows * ROW,
+        "seconds": time.perf_counter() - began,
+    }
     return model, facts

@@ -1,0 +1,84 @@
+"""A run that is killed again and again ends as if nobody had touched it, and asks for nothing twice.
+
+Real processes, the real command line, the models that ship; `benchmarks/kills.py` does the same at full size.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from docendo.store import Store
+
+SOLVE = [sys.executable, "-m", "docendo", "solve"]
+QUIET = ["--quiet", "--no-report", "--json"]
+PLAN = ["--limit", "10", "--lessons", "8", "--exam-problems", "2", "--repeats", "2"]
+
+
+def table(command):
+    done = subprocess.run([*command, *QUIET], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def replies(folder):
+    """Every recorded reply with its text, and who was asked for it in which session."""
+    with Store.read(folder) as view:
+        rows = {row.call: row.session for row in view.calls()}
+        texts = {key: reply.text for key, reply in view.recorded(list(rows)).items()}
+        return rows, texts, list(view.sent())
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_killed_run_ends_like_an_undisturbed_one(tmp_path, seed):
+    plan = [*PLAN, "--seed", str(seed)]
+    calm = table([*SOLVE, *plan, "--out", str(tmp_path / "calm")])
+    rough = tmp_path / "rough"
+    rng = random.Random(seed)
+    command = [*SOLVE, *plan, "--out", str(rough)]
+    kills = 0
+    for _ in range(6):
+        with subprocess.Popen(
+            [*command, *QUIET], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
+            try:
+                process.wait(rng.uniform(0.4, 2.5))
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+        if (rough / "run.sqlite").exists():
+            command = [*SOLVE, "--resume", str(rough)]
+    assert kills
+    if command[3] != "--resume":
+        assert table(command) == calm
+    assert table([*SOLVE, "--resume", str(rough)]) == calm
+    recorded, texts, sent = replies(rough)
+    again = [key for key, session in sent if key in recorded and recorded[key] < session]
+    assert not again
+    assert (recorded.keys(), texts) == (replies(tmp_path / "calm")[0].keys(), replies(tmp_path / "calm")[1])
+
+
+def test_the_seed_decides(tmp_path):
+    runs = {}
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        table(
+            [
+                *SOLVE,
+                *PLAN,
+                "--seed",
+                str(seed),
+                "--out",
+                str(tmp_path / name),
+                "--parallel",
+                "3" if name == "b" else "8",
+            ]
+        )
+        runs[name] = replies(tmp_path / name)[1]
+    assert runs["a"] == runs["b"]
+    assert not runs["a"].keys() & runs["c"].keys()
+    assert sorted(runs["a"].values()) != sorted(runs["c"].values())

@@ -74,7 +74,8 @@ def about(view: RunView, summary: Summary) -> About:
         exam=f"{plural(settings.exam_problems, 'problem')} × {plural(settings.repeats, 'repeat')} × "
         f"{plural(len(settings.students), 'student')}: {plural(answers, 'answer')} a lesson"
         f" at temperature {settings.student_temperature:g}",
-        problems=f"{count(summary.problems)} of {count(summary.planned)} finished, "
+        problems=(f"{source}: " if (source := view.config.get("problems")) else "")
+        + f"{count(summary.problems)} of {count(summary.planned)} finished, "
         f"{count(summary.judged)} with a gold answer",
         when=_when(view.info.created, ends[-1] if ends else None),
         docendo=view.info.docendo,

@@ -103,7 +103,7 @@ def solve(
     plan = Settings.of(settings)
     taught = _load(problems)[:limit]
     pool = _pool(problems, exams, taught)
-    return _new_run("solve", taught, pool, plan, {}, out, models, watch)
+    return _new_run("solve", taught, pool, plan, {"problems": _name(problems)}, out, models, watch)
 
 
 def score(
@@ -138,9 +138,8 @@ def score(
     if strange:
         raise DataError(f"lessons for problem {strange[0]!r}, which is not among the problems")
     stored = {id: [[e.question, e.rationale, e.answer] for e in own] for id, own in examples.items()}
-    return _new_run(
-        "score", taught, _pool(problems, exams, known), plan, {"given": stored}, out, models, watch
-    )
+    more = {"problems": _name(problems), "given": stored}
+    return _new_run("score", taught, _pool(problems, exams, known), plan, more, out, models, watch)
 
 
 def resume(
@@ -281,6 +280,13 @@ def _check_speakable(models: Mapping[str, Model], plan: Settings, problems: Iter
 
 def _load(source: Source) -> list[Problem]:
     return load_problems(source) if isinstance(source, (str, Path)) else list(source)
+
+
+def _name(source: Source) -> str | None:
+    """How a report names the problems; None where they were given as values."""
+    if isinstance(source, str) and source.startswith("school:"):
+        return source
+    return Path(source).name if isinstance(source, (str, Path)) else None
 
 
 def _pool(problems: Source, exams: Source | None, taught: Sequence[Problem]) -> ProblemPool:

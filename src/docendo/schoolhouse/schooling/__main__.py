@@ -14,10 +14,12 @@ from typing import Any
 import torch
 
 from docendo.schoolhouse.schooling import tokenizer
-from docendo.schoolhouse.schooling.courses import COURSES, smoke
+from docendo.schoolhouse.schooling.courses import COURSES, STUDY_COURSES, smoke
 from docendo.schoolhouse.schooling.model import Llama, save
 from docendo.schoolhouse.schooling.train import Course, follow_rate, group_accuracy, school
 from docendo.schoolhouse.world import World
+
+EVERY = (*COURSES, *STUDY_COURSES)
 
 
 def base_of(course: Course, out: Path) -> Llama | None:
@@ -67,7 +69,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, default=Path("runs/schooling"), help="where checkpoints and models go"
     )
-    parser.add_argument("--only", nargs="*", choices=[c.name for c in COURSES], help="make only these")
+    parser.add_argument("--only", nargs="*", choices=[c.name for c in EVERY], help="make only these")
+    parser.add_argument("--study", action="store_true", help="make the study's own teachers too")
     parser.add_argument("--threads", type=int, default=2, help="PyTorch threads")
     parser.add_argument(
         "--smoke", action="store_true", help="a few steps of tiny models, to see that all runs"
@@ -76,8 +79,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--no-compile", action="store_true", help="without torch.compile (no C++ compiler needed)"
     )
     given = parser.parse_args(arguments)
-    for course in COURSES:
-        if given.only and course.name not in given.only:
+    for course in EVERY:
+        if course.name not in given.only if given.only else course in STUDY_COURSES and not given.study:
             continue
         course = smoke(course) if given.smoke else course
         start = base_of(course, given.out)

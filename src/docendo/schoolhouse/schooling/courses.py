@@ -36,7 +36,30 @@ TEACHER = Course(
     world=SHIPPED_SEED,
     base=BASE.name,
 )
-COURSES: tuple[Course, ...] = (STUDENT, BASE, TEACHER)
+SECOND_STUDENT = Course(
+    name="student-2",
+    seed=31,
+    size=Size(hidden=96, layers=6, heads=4, intermediate=320, vocabulary=_VOCABULARY),
+    steps=4000,
+    rows=16,
+    listed=0.2,
+)
+COURSES: tuple[Course, ...] = (STUDENT, SECOND_STUDENT, BASE, TEACHER)
+
+# For `docendo study m1`, and not shipped: three teachers, each from a base of its own, schooled in a world that
+# nothing was tuned on; and one schooled so long, on all families alike, that it can only slip in execution.
+STUDY_WORLD = 101
+STUDY_BASES = (
+    BASE,
+    replace(BASE, name="teacher-base-b", seed=22),
+    replace(BASE, name="teacher-base-c", seed=32),
+)
+STUDY_TEACHERS = tuple(
+    replace(TEACHER, name=f"study-teacher-{letter}", seed=base.seed + 1, world=STUDY_WORLD, base=base.name)
+    for letter, base in zip("abc", STUDY_BASES, strict=True)
+)
+SLIPPING_TEACHER = replace(STUDY_TEACHERS[0], name="study-teacher-slips", seed=14, steps=1000, zipf=0.0)
+STUDY_COURSES: tuple[Course, ...] = (*STUDY_BASES[1:], *STUDY_TEACHERS, SLIPPING_TEACHER)
 
 
 def smoke(course: Course) -> Course:

@@ -41,6 +41,7 @@ class Course:
         world: the world seed for a teacher's schooling; None for families made up on the spot.
         zipf: exponent of the families' frequency in the world.
         made_up: share of made-up documents beside the world's, so that a teacher still reads examples.
+        listed: share of made-up documents with their quantities behind their labels (see `curriculum.listed`).
         base: the course whose weights this one starts from.
     """
 
@@ -53,13 +54,14 @@ class Course:
     world: int | None = None
     zipf: float = 1.2
     made_up: float = 0.2
+    listed: float = 0.3
     base: str | None = None
 
 
 def documents(course: Course, seed: str, scribe: Scribe) -> Iterator[curriculum.Document]:
     """The course's documents for one step (or for the evaluation) from a seed of its own."""
     rng = random.Random(f"docendo schooling {course.seed} {seed}")
-    made_up = curriculum.in_context_documents(rng, scribe, Weights())
+    made_up = curriculum.in_context_documents(rng, scribe, Weights(listed=course.listed))
     if course.world is None:
         return made_up
     lived = curriculum.world_documents(rng, scribe, Weights(), World(course.world), course.zipf)

@@ -120,14 +120,16 @@ class Road:
         return Solved(taught.problem, exam, taught.samples, lessons, choices, taught.greedy, extra)
 
     def _samples_worth(self, lessons: Sequence[ScoredLesson], samples: Sequence[Sample]) -> int:
-        """How many more of the teacher's samples cost at least what the exams cost (tokens computed x parameters)."""
+        """How many more of the teacher's samples cost what the exams cost (tokens computed x parameters), rounded up.
+
+        One more costs what the samples after the first did: where a backend shares their prompt, no prompt.
+        """
         exams = sum(
             self.sizes.get(a.student, 1) * a.usage.computed for lesson in lessons for a in lesson.answers
         )
-        written = [
-            s.reply.usage.completion for s in samples if s.reply is not None and s.reply.usage.completion
-        ]
-        if not written:
+        computed = [s.reply.usage.computed for s in samples if s.reply is not None]
+        later = computed[1:] or computed
+        if not sum(later):
             return 0
-        each = self.sizes.get(self.settings.teacher, 1) * sum(written) / len(written)
+        each = self.sizes.get(self.settings.teacher, 1) * sum(later) / len(later)
         return min(math.ceil(exams / each), MOST_EXTRA_SAMPLES)

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from docendo import _loop
 from docendo.data import load_problems, read_lessons
-from docendo.errors import DataError
+from docendo.errors import DataError, ModelError, UnspeakableError
 from docendo.exams.select import ProblemPool
 from docendo.models.base import Model
 from docendo.models.gateway import Gateway, Meter
@@ -231,6 +231,7 @@ async def _work(store: Store, models: Mapping[str, Model] | None, watch: Watch |
     async with AsyncExitStack() as stack:
         if models is None:
             models = await stack.enter_async_context(opened(sizes))
+        _check_same(models, store)
         gateway = await stack.enter_async_context(Gateway(models, store))
         road = Road(
             plan,
@@ -267,7 +268,19 @@ def _names(plan: Settings, kind: str) -> list[str]:
 
 def _model_row(model: Model, name: str, plan: Settings) -> ModelRow:
     roles = {"teacher": name == plan.teacher, "student": name in plan.students}
-    return ModelRow(name, model.capabilities.parameters, model.capabilities.context, roles=roles)
+    able = model.capabilities
+    return ModelRow(name, able.parameters, able.context, able.digest, roles)
+
+
+def _check_same(models: Mapping[str, Model], store: Store) -> None:
+    """Half a run by one model and half by another under its name would be a result of neither."""
+    for row in store.models():
+        now = models[row.name].capabilities.digest
+        if row.digest is not None and now is not None and now != row.digest:
+            raise ModelError(
+                f"model {row.name!r} is not the one that {store.folder} was begun with: its files have changed "
+                f"({row.digest[:12]} then, {now[:12]} now). Put the old files back, or make a new run"
+            )
 
 
 def _check_speakable(models: Mapping[str, Model], plan: Settings, problems: Iterable[Problem]) -> None:
@@ -275,7 +288,10 @@ def _check_speakable(models: Mapping[str, Model], plan: Settings, problems: Iter
     for problem in problems:
         text = prompts.teach(problem)
         for model in models.values():
-            model.check(text)
+            try:
+                model.check(text)
+            except UnspeakableError as error:
+                raise UnspeakableError(f"problem {problem.id!r}: {error}") from error
 
 
 def _load(source: Source) -> list[Problem]:

@@ -1,0 +1,133 @@
+"""A worker process: reads batches as JSON lines on stdin and answers each with a JSON line on stdout.
+
+Started by `pool.py` as `python -m docendo.models.engine.worker`. It keeps every model folder that it was
+asked for, and ends when its stdin does. It must not outlive its parent, whatever happened to that.
+
+A line in is `{"id", "op", "folder", ...}`; a line out is `{"id", "results", "seconds"}`, or `{"id", "error"}`
+where the whole batch cannot be answered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Serve until stdin ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends us
+    _die_with_parent()
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing that a library prints may look like an answer
+    with contextlib.suppress(BrokenPipeError):
+        for line in sys.stdin.buffer:
+            answers.write(json.dumps(_answer(json.loads(line))).encode() + b"\n")
+            answers.flush()
+
+
+def _die_with_parent() -> None:
+    """Ask Linux for SIGKILL when the parent thread ends: while a batch is computed nobody sees stdin end."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _answer(message: Mapping[str, Any]) -> dict[str, Any]:
+    from docendo.errors import ModelError
+
+    start = time.perf_counter()
+    try:
+        results = _OPERATIONS[message["op"]](_engine(message["folder"]), message["batch"])
+    except ModelError as error:
+        return {"id": message["id"], "error": str(error)}
+    except MemoryError:
+        return {
+            "id": message["id"],
+            "error": "not enough memory for this batch; ask for fewer samples at once",
+        }
+    except Exception as error:
+        traceback.print_exc()
+        fault = f"{type(error).__name__}: {error} (a fault in docendo's engine; please report it)"
+        return {"id": message["id"], "error": fault}
+    return {"id": message["id"], "results": results, "seconds": time.perf_counter() - start}
+
+
+_engines: dict[str, Any] = {}
+
+
+def _engine(folder: str) -> Any:
+    from docendo.models.engine import Engine  # NumPy and the tokenizer load with the first batch
+
+    if folder not in _engines:
+        _engines[folder] = Engine(folder)
+    return _engines[folder]
+
+
+def _generate(engine: Any, batch: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """`batch` holds requests with a `prompt` as text and a `key` in hexadecimal; the rest as in `Request`."""
+    from docendo.models.engine import Request, Result
+
+    encode = _Encoder(engine)
+    results = [Result(error=encode(entry["prompt"])[1]) for entry in batch]
+    asked = [i for i, result in enumerate(results) if result.error is None]
+    requests = []
+    for i in asked:
+        settings = dict(batch[i])
+        tokens, _ = encode(settings.pop("prompt"))
+        settings |= {"stop": tuple(settings["stop"]), "key": int(settings["key"], 16)}
+        requests.append(Request(tokens=tokens, **settings))
+    for i, result in zip(asked, engine.generate(requests), strict=True):
+        results[i] = result
+    return [{**asdict(result), "tokens": None} for result in results]
+
+
+def _loglikelihood(engine: Any, batch: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    """`batch` holds pairs of prompt and continuation, as text."""
+    from docendo.models.engine import LogLikelihood
+
+    encode, more = _Encoder(engine), _Encoder(engine, begin=False)
+    faults = [encode(prompt)[1] or more(text)[1] for prompt, text in batch]
+    scores = [LogLikelihood(0.0, 0, fault) for fault in faults]
+    asked = [i for i, fault in enumerate(faults) if fault is None]
+    pairs = [(encode(batch[i][0])[0], more(batch[i][1])[0]) for i in asked]
+    for i, score in zip(asked, engine.loglikelihood(pairs), strict=True):
+        scores[i] = score
+    return [asdict(score) for score in scores]
+
+
+_OPERATIONS: dict[str, Callable[[Any, Any], list[dict[str, Any]]]] = {
+    "generate": _generate,
+    "loglikelihood": _loglikelihood,
+}
+
+
+class _Encoder:
+    """Text to (token ids, fault), each text once: batches ask the same prompt many times."""
+
+    def __init__(self, engine: Any, begin: bool = True) -> None:
+        self._text, self._begin = engine.text, begin
+        self._known: dict[str, tuple[list[int], str | None]] = {}
+
+    def __call__(self, text: str) -> tuple[list[int], str | None]:
+        from docendo.errors import UnspeakableError
+
+        if text not in self._known:
+            try:
+                self._known[text] = self._text.encode(text, self._begin), None
+            except UnspeakableError as error:
+                self._known[text] = [], str(error)
+        return self._known[text]
+
+
+if __name__ == "__main__":
+    main()

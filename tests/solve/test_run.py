@@ -1,0 +1,263 @@
+"""The road from the outside: what a run leaves, with scripted models in place of real ones."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from dataclasses import replace
+
+import pytest
+
+import docendo
+from docendo import Problem, Store
+from docendo.errors import ConfigError, DataError, ModelError, StoreError, UnspeakableError
+from docendo.models.scripted import ScriptedModel
+from docendo.types import Example
+
+TEACHER, STUDENT = "school:teacher", "school:student"
+
+
+def problems(families=6, each=4, gold=True):
+    """Addition problems; the right answer of every one is 10 more than its number."""
+    return [
+        Problem(
+            f"f{f}-{i}",
+            f"family {f} number {100 * f + i}?",
+            str(100 * f + i + 10) if gold or i else None,
+            family=f"f{f}",
+            cluster=f"c{f // 2}",
+            group="even" if f % 2 == 0 else "odd",
+        )
+        for f in range(families)
+        for i in range(each)
+    ]
+
+
+def number(prompt):
+    return int(prompt.rstrip().removesuffix("Working:").rstrip().rstrip("?").split()[-1])
+
+
+def draw(call, sides):
+    return int(hashlib.sha256(f"{call.request} {call.sample}".encode()).hexdigest(), 16) % sides
+
+
+def teach(call):
+    """A third of the lessons add 10 (right), the rest 20: the majority is wrong."""
+    step = 20 if call.purpose == "greedy" or draw(call, 3) else 10
+    n = number(call.prompt)
+    return f" add {step}: {n} + {step} = {n + step}.\nAnswer: {n + step}"
+
+
+def follow(call):
+    """Does what the lesson did."""
+    step = 10 if "add 10:" in call.prompt else 20
+    n = number(call.prompt)
+    return f" add {step}: {n} + {step} = {n + step}.\nAnswer: {n + step}"
+
+
+def models(**changes):
+    return {
+        TEACHER: ScriptedModel(TEACHER, changes.get("teach", teach), parameters=1000),
+        STUDENT: ScriptedModel(STUDENT, changes.get("follow", follow), parameters=500),
+    }
+
+
+def test_exams_overturn_a_wrong_majority(tmp_path):
+    run = docendo.solve(problems(), out=tmp_path / "r", models=models())
+    found = run.summary().json()
+    assert run.complete
+    assert found["problems"] == 24
+    assert found["arms"]["greedy"]["accuracy"] == 0
+    assert found["arms"]["sc"]["accuracy"] < 0.2
+    assert found["arms"]["sum"]["accuracy"] == found["arms"]["oracle"]["accuracy"] > 0.95
+    low, high = found["differences"]["sum-sc"]["ci"]
+    assert 0 < low <= found["differences"]["sum-sc"]["mean"] <= high
+    assert found["auc"] == 1
+    assert set(found["groups"]) == {"even", "odd"}
+    # Samples are whole, and rounded up: a problem's equal cost may exceed its exams' by one sample.
+    arms = found["arms"]
+    assert 1 <= arms["sc_equal_cost"]["cost"] / arms["sum"]["cost"] < 1.1
+
+
+def test_identical_lessons_are_examined_once_and_voted_each(tmp_path):
+    run = docendo.solve(problems(1), out=tmp_path / "r", models=models(), lessons=12, equal_cost=False)
+    with run.view() as view:
+        for problem in view.problems():
+            record = view.problem_record(problem.id)
+            assert len(record.lessons) <= 2
+            assert len(record.exam_answers) == len(record.lessons) * 9
+            assert sum(s.arm == "teach" for s in record.samples) == 12
+            exam = {a.exam_problem for a in record.exam_answers}
+            assert problem.id not in exam
+            assert all(record.exam[id].family == problem.family for id in exam)
+            weights = {d.choice.rule: d.choice.weight for d in record.decisions}
+            right = sum(s.grade.score == 1 for s in record.samples if s.arm == "teach")
+            if right:
+                assert weights["sum"] == right
+                assert weights["max"] == 1
+
+
+def test_truncated_lessons_teach_nothing_and_are_counted(tmp_path):
+    def cut(call):
+        if call.purpose == "teach" and call.sample % 2:
+            return docendo.Reply(" add 10 and the", "length")
+        return teach(call)
+
+    run = docendo.solve(
+        problems(2), out=tmp_path / "r", models=models(teach=cut), lessons=10, equal_cost=False
+    )
+    found = run.summary().json()
+    assert found["states"]["truncated"] == 8 * 5
+    assert found["states"]["ok"] == 8 * 5
+    with run.view() as view:
+        assert all(s.lesson is None for s in view.samples() if s.grade.state == "truncated")
+
+
+def test_problems_without_gold_are_answered_and_not_judged(tmp_path):
+    run = docendo.solve(problems(3, gold=False), out=tmp_path / "r", models=models())
+    found = run.summary().json()
+    assert found["finished"] == 12
+    assert found["problems"] == 9
+    assert set(run.answers()) == {p.id for p in problems(3)}
+    with run.view() as view:
+        assert all(d.correct is None for d in view.decisions("f0-0"))
+        assert not [s for s in view.samples("f0-0") if s.arm == "sc"]
+
+
+def test_scoring_given_lessons_examines_them_and_asks_no_teacher(tmp_path):
+    taught = problems(1)
+    n = 0
+    lessons = {
+        "f0-0": [
+            Example(taught[0].question, f"add 20: {n} + 20 = {n + 20}.", f"{n + 20}"),
+            Example(taught[0].question, f"add 20: {n} + 20 = {n + 20}.", f"{n + 20}"),
+            Example(taught[0].question, f"add 10: {n} + 10 = {n + 10}.", f"{n + 10}"),
+        ]
+    }
+    only = {STUDENT: models()[STUDENT]}
+    run = docendo.score(lessons, problems=taught, out=tmp_path / "r", models=only)
+    assert run.answers() == {"f0-0": "10"}
+    arms = run.summary().json()["arms"]
+    assert set(arms) == {"sc", "max", "sum", "avg", "oracle"}
+    assert arms["sc"]["accuracy"] == 0
+    assert arms["sum"]["accuracy"] == 1
+    file = tmp_path / "lessons.jsonl"
+    rows = [{"question": e.question, "rationale": e.rationale, "answer": e.answer} for e in lessons["f0-0"]]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    again = docendo.score(file, problems=taught, out=tmp_path / "s", models={STUDENT: models()[STUDENT]})
+    assert again.summary().json()["arms"] == arms
+    file.write_text(json.dumps(rows[0] | {"question": "what?"}) + "\n")
+    with pytest.raises(DataError, match=r"lessons\.jsonl:1: question 'what\?' is not among"):
+        docendo.score(file, problems=taught, models=only)
+
+
+def test_one_problem_alone(tmp_path):
+    first, *others = problems(1)
+    solved = asyncio.run(docendo.asolve(first, others, models=models(), lessons=12))
+    assert solved.answer == first.answer
+    assert solved.choices["maj"].answer != first.answer
+    assert len(solved.exam.problems) == 3
+
+
+@pytest.mark.parametrize("cut", [1, 5, 12])
+def test_a_run_that_fails_midway_goes_on_from_what_was_recorded(tmp_path, cut):
+    calm = docendo.solve(problems(), out=tmp_path / "calm", models=models())
+    asked = []
+
+    def dying(call):
+        asked.append(call)
+        if len(asked) > 30 * cut:
+            raise RuntimeError("the machine is gone")
+        return follow(call)
+
+    with pytest.raises(ModelError, match="the machine is gone"):
+        docendo.solve(problems(), out=tmp_path / "r", models=models(follow=dying), parallel=3)
+    first = models()
+    run = docendo.resume(tmp_path / "r", models=first)
+    assert run.summary().json() == calm.summary().json()
+    with run.view() as view:
+        recorded = {r.call: r.session for r in view.calls()}
+        assert not [key for key, session in view.sent() if recorded[key] < session]
+        assert len(view.sessions()) == 2
+    assert len(first[STUDENT].seen) < len([k for k in recorded])
+
+
+def test_a_run_is_not_gone_on_with_by_other_weights(tmp_path):
+    def with_weights(digest):
+        both = models()
+        both[TEACHER].capabilities = replace(both[TEACHER].capabilities, digest=digest)
+        return both
+
+    docendo.solve(problems(1), out=tmp_path / "r", models=with_weights("a" * 64), lessons=3)
+    with pytest.raises(ModelError, match="is not the one that"):
+        docendo.resume(tmp_path / "r", models=with_weights("b" * 64))
+    assert docendo.resume(tmp_path / "r", models=with_weights("a" * 64)).complete
+
+
+def test_seeds_decide_and_repeat(tmp_path):
+    tables = [
+        docendo.solve(problems(), out=tmp_path / str(i), models=models(), seed=seed, parallel=i + 1).summary()
+        for i, seed in enumerate((1, 1, 2))
+    ]
+    assert tables[0].json() == tables[1].json()
+    assert [f.keys for f in tables[0].facts] != [f.keys for f in tables[2].facts]
+
+
+class TestBadInput:
+    def test_settings_are_checked_before_anything_is_made(self, tmp_path):
+        for wrong, hint in (
+            ({"lesons": 3}, "did you mean lessons"),
+            ({"lessons": 0}, "at least 1"),
+            ({"lessons": "many"}, "not a int"),
+            ({"temperature": 11}, "out of range"),
+            ({"students": []}, "at least one student"),
+            ({"students": [STUDENT, STUDENT]}, "named twice"),
+            ({"prompts": "nowhere"}, "no style or folder"),
+        ):
+            with pytest.raises(ConfigError, match=hint):
+                docendo.solve(problems(), out=tmp_path / "r", models=models(), **wrong)
+        assert not (tmp_path / "r").exists()
+
+    def test_a_problem_without_exam_problems_is_named(self, tmp_path):
+        lonely = [*problems(), Problem("alone", "family 9 number 1?", "11", family="f9")]
+        with pytest.raises(DataError, match=r"'alone'.*'f9'"):
+            docendo.solve(lonely, out=tmp_path / "r", models=models())
+        assert not (tmp_path / "r").exists()
+
+    def test_an_empty_set(self, tmp_path):
+        with pytest.raises(DataError, match="no problems"):
+            docendo.solve([], out=tmp_path / "r", models=models())
+
+    def test_words_that_no_model_can_read(self, tmp_path):
+        class Picky(ScriptedModel):
+            def check(self, text):
+                if "family 3" in text:
+                    raise UnspeakableError("unknown words: family")
+
+        picky = {TEACHER: Picky(TEACHER, teach), STUDENT: models()[STUDENT]}
+        with pytest.raises(UnspeakableError, match=r"f3-0.*unknown words"):
+            docendo.solve(problems(), out=tmp_path / "r", models=picky)
+        assert not (tmp_path / "r").exists()
+
+    def test_a_folder_that_holds_something(self, tmp_path):
+        (tmp_path / "r").mkdir()
+        (tmp_path / "r" / "mine.txt").write_text("keep")
+        with pytest.raises(StoreError, match="r"):
+            docendo.solve(problems(), out=tmp_path / "r", models=models())
+        assert [p.name for p in (tmp_path / "r").iterdir()] == ["mine.txt"]
+
+    def test_a_model_of_no_known_form(self, tmp_path):
+        for name in ("gpt-5", "school:nobody", "school:"):
+            with pytest.raises(ConfigError, match="school:"):
+                docendo.solve(problems(), out=tmp_path / "r", teacher=name)
+        assert not (tmp_path / "r").exists()
+
+
+def test_a_run_folder_is_one_file_that_tells_everything(tmp_path):
+    run = docendo.solve(problems(2), out=tmp_path / "r", models=models(), lessons=4)
+    assert [p.name for p in run.folder.iterdir()] == ["run.sqlite"]
+    with Store.read(run.folder) as view:
+        record = view.problem_record("f1-2")
+        assert all(record.reply(row).text for row in (*record.samples, *record.exam_answers))
+        assert view.config["settings"]["lessons"] == 4

@@ -40,7 +40,7 @@ SECOND_STUDENT = Course(
     name="student-2",
     seed=31,
     size=Size(hidden=96, layers=6, heads=4, intermediate=320, vocabulary=_VOCABULARY),
-    steps=4000,
+    steps=2500,
     rows=16,
     listed=0.2,
 )
@@ -58,7 +58,7 @@ STUDY_TEACHERS = tuple(
     replace(TEACHER, name=f"study-teacher-{letter}", seed=base.seed + 1, world=STUDY_WORLD, base=base.name)
     for letter, base in zip("abc", STUDY_BASES, strict=True)
 )
-SLIPPING_TEACHER = replace(STUDY_TEACHERS[0], name="study-teacher-slips", seed=14, steps=1000, zipf=0.0)
+SLIPPING_TEACHER = replace(STUDY_TEACHERS[0], name="study-teacher-slips", seed=14, steps=500, zipf=0.0)
 STUDY_COURSES: tuple[Course, ...] = (*STUDY_BASES[1:], *STUDY_TEACHERS, SLIPPING_TEACHER)
 
 

@@ -99,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
         "--version", action="version", version=f"docendo {__version__}", help="print the version"
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
-    for add in (_solve, _score, _report, _show):
+    for add in (_solve, _score, _report, _show, _study):
         add(commands, top)
     return top
 
@@ -204,6 +204,38 @@ def _show(commands: Any, top: Parser) -> None:
     command.add_argument("run", metavar="RUN", help="the run's folder")
     command.add_argument("problem", nargs="?", metavar="PROBLEM", help="a problem's id")
     command.add_argument("--all", action="store_true", help="show the exam of every lesson, not of one")
+
+
+def _study(commands: Any, top: Parser) -> None:
+    command = _command(
+        commands,
+        top,
+        "study",
+        "run a study of the method, whole",
+        description="Run a study that was declared beforehand (docs/study.md), every run of it, and write its page, "
+        "plots and results. Only --quick works with what ships.",
+        epilog="A study that was cut goes on with the same command; runs that are complete are kept.",
+    )
+    command.add_argument("study", metavar="STUDY", choices=("m1",), help="which study: m1")
+    command.add_argument(
+        "--quick",
+        action="store_true",
+        help="a slice in some minutes: the shipped models, numbers kept for tuning, no claim",
+    )
+    command.add_argument(
+        "--schooling",
+        metavar="DIR",
+        default="runs/schooling",
+        help="where the study's own teachers are (default: runs/schooling)",
+    )
+    command.add_argument(
+        "--out",
+        metavar="DIR",
+        help="the study's folder, new, empty, or to be gone on with (default: runs/study-m1, with --quick "
+        "runs/study-m1-quick)",
+    )
+    command.add_argument("--page", metavar="DIR", help="write the page and its plots here as well")
+    command.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def _exams(group: Any) -> None:

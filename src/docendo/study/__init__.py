@@ -1,0 +1,1 @@
+"""Studies: declared beforehand, run once, told whole, whichever way they fall."""

@@ -1,0 +1,145 @@
+"""Running a study: ordinary runs in one folder, each kept where it is complete and gone on with where it is not.
+
+What is run stands in `plan`; what the runs say is left to `analyse`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from docendo.errors import ConfigError, StoreError
+from docendo.solve.run import Run, Watch, resume, solve
+from docendo.store.schema import FILE
+from docendo.study.conditions import CONDITIONS, Condition
+from docendo.study.likelihood import likelihood
+from docendo.study.plan import Plan
+from docendo.study.rivals import Rival, rivals
+
+PLAN = "study.json"
+
+Watched = Callable[[str], AbstractContextManager[Watch | None]]
+"""Makes the watch of one piece of the study, from a line that says which piece it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study's runs, all complete.
+
+    `main` is by teacher and seed, the first of them being `first`, whose lessons the conditions examine again.
+    """
+
+    plan: Plan
+    folder: Path
+    main: Mapping[tuple[str, int], Run]
+    slips: Run | None
+    conditions: Mapping[str, tuple[Condition, Run]]
+    rivals: Mapping[str, Rival]
+
+    @property
+    def first(self) -> Run:
+        """The main run of the first teacher and seed."""
+        return next(iter(self.main.values()))
+
+
+@contextmanager
+def unwatched(_: str) -> Iterator[None]:
+    """No watch."""
+    yield None
+
+
+def run_study(plan: Plan, out: str | Path, watched: Watched = unwatched) -> Study:
+    """Bring every run of the study to its end; called again after any stop, it goes on where it was.
+
+    Args:
+        plan: what is run.
+        out: the study's folder: new, empty, or one of the same plan.
+        watched: makes the watch of each run.
+
+    Raises:
+        StoreError: the folder holds another study, or something else.
+        DocendoError: as for `docendo.solve`.
+    """
+    folder = Path(out)
+    conditions = _conditions(plan)
+    _claim(folder, plan)
+    pieces = (
+        len(plan.teachers) * len(plan.seeds) + (plan.slips is not None) + len(conditions) + 2 * plan.rivals
+    )
+    numbers = iter(range(1, pieces + 1))
+
+    def title(name: str) -> str:
+        return f"study {next(numbers)}/{pieces} {name}"
+
+    main = {}
+    for letter, teacher in plan.teachers.items():
+        for seed in plan.seeds:
+            name = f"main-{letter}-{seed}"
+            with watched(title(name)) as watch:
+                main[letter, seed] = _solved(plan, folder / name, teacher, seed, watch)
+    first = next(iter(main.values()))
+    slips = None
+    if plan.slips is not None:
+        with watched(title("slips")) as watch:
+            slips = _solved(plan, folder / "slips", plan.slips, plan.seeds[0], watch)
+    explored = {}
+    for condition in conditions:
+        name = f"explore-{condition.name}"
+        with watched(title(name)) as watch:
+            explored[condition.name] = (condition, condition.run(first, folder / name, watch))
+    found: dict[str, Rival] = {}
+    if plan.rivals:
+        for name, ask in (("rivals", rivals), ("likelihood", likelihood)):
+            with watched(title(name)):
+                found |= ask(first, folder)
+    return Study(plan, folder, main, slips, explored, found)
+
+
+def _solved(plan: Plan, folder: Path, teacher: str, seed: int, watch: Watch | None) -> Run:
+    """One ordinary run with default settings, complete."""
+    if not (folder / FILE).is_file():
+        return solve(
+            plan.problems,
+            teacher=teacher,
+            students=plan.students,
+            seed=seed,
+            limit=plan.limit,
+            out=folder,
+            watch=watch,
+        )
+    run = Run(folder)
+    return run if run.complete else resume(folder, watch=watch)
+
+
+def _conditions(plan: Plan) -> list[Condition]:
+    if plan.conditions is None:
+        return list(CONDITIONS)
+    known = {condition.name: condition for condition in CONDITIONS}
+    strange = [name for name in plan.conditions if name not in known]
+    if strange:
+        raise ConfigError(f"no such condition: {strange[0]!r}; there are {', '.join(known)}")
+    return [known[name] for name in plan.conditions]
+
+
+def _claim(folder: Path, plan: Plan) -> None:
+    """Write the plan into a new folder; refuse one that is there for something else, so that runs never mix."""
+    path = folder / PLAN
+    stored = plan.stored()
+    try:
+        if path.is_file():
+            if json.loads(path.read_text(encoding="utf-8")) != stored:
+                raise StoreError(
+                    f"{folder}: holds a study with another plan ({path.name} differs); choose another folder with --out"
+                )
+            return
+        if folder.is_dir() and any(folder.iterdir()):
+            raise StoreError(f"{folder}: is not empty and not a study; choose another folder with --out")
+        folder.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{PLAN}.part")
+        part.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+        part.replace(path)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: cannot be used ({error}); choose another folder with --out") from error

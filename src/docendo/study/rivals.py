@@ -113,14 +113,15 @@ def kept(path: Path, main: Run, make: Callable[[], dict[str, Rival]]) -> dict[st
         raise DataError(f"{main.folder}: this run is not finished; resume it before its rivals are asked")
     with main.view() as view:
         created = view.info.created
+    # Outside of the `try`: what goes wrong in the making is no fault of the file.
+    made = None if path.is_file() else make()
     try:
-        if not path.is_file():
-            found = make()
-            data = {"main": created, "rivals": [asdict(rival) for rival in found.values()]}
+        if made is not None:
+            data = {"main": created, "rivals": [asdict(rival) for rival in made.values()]}
             part = path.with_name(f".{path.name}.part")
             part.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
             part.replace(path)
-            return found
+            return made
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["main"] != created:
             raise StoreError(

@@ -19,13 +19,13 @@ from docendo.models.scripted import ScriptedModel
 from docendo.study.plan import Plan
 from docendo.types import Call
 
-CLUSTERS, FAMILIES, EACH = 12, 2, 4
+CLUSTERS, FAMILIES, EACH = 10, 1, 4
 # The chance that a teacher adds, by the problem's group; SC is right where it is well above a half.
 ADDS = {"head": 0.8, "middle": 0.4, "tail": 0.2, "untaught": 0.0}
 
 
 def problems() -> list[dict[str, Any]]:
-    """Rows of a problem file: families of four variants, two families a cluster, a group each."""
+    """Rows of a problem file: families of four variants, a cluster and a group each."""
     rows = []
     for cluster in range(CLUSTERS):
         for family in range(FAMILIES):
@@ -86,7 +86,7 @@ def asked(models: Iterable[ScriptedModel]) -> int:
 
 
 def plan(folder: Path, **changed: Any) -> Plan:
-    """A study of two teachers and two seeds, with the slipping teacher and two conditions."""
+    """A study of two teachers and two seeds, with the slipping teacher and some conditions."""
     path = folder / "problems.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in problems()), encoding="utf-8")
     values: dict[str, Any] = {
@@ -98,7 +98,7 @@ def plan(folder: Path, **changed: Any) -> Plan:
         "slips": "scripted-slips",
         "students": ("pupil",),
         "seeds": (0, 1),
-        "conditions": ("answer-only", "no-lesson", "rationale-only"),
+        "conditions": ("answer-only", "no-lesson"),
         "rivals": False,
     }
     return Plan(**values | changed)

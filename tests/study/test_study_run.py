@@ -46,7 +46,7 @@ class TestRuns:
     def test_every_run_is_an_ordinary_complete_run_folder(self, studied: tuple[Study, Results]) -> None:
         study, _ = studied
         explored = [f"explore-{name}" for name in study.conditions]
-        assert len(explored) == 3
+        assert len(explored) == 2
         for name in (*RUNS, *explored):
             run = Run(study.folder / name)
             assert run.complete
@@ -62,7 +62,7 @@ class TestRuns:
         assert votes("explore-answer-only") == votes("main-a-0")
         assert votes("main-a-0") != votes("main-a-1")
 
-    @pytest.mark.parametrize("stop", [40, 130, 500])
+    @pytest.mark.parametrize("stop", [15, 55])
     def test_a_study_that_was_cut_goes_on_and_ends_the_same(
         self, stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, studied: tuple[Study, Results]
     ) -> None:
@@ -88,22 +88,25 @@ class TestRuns:
             def __exit__(self, *_: object) -> None: ...
 
         models = install(monkeypatch)
-        whole = plan(tmp_path)
+        # The part of the whole study that matters here: its first run, and a condition on it.
+        whole = plan(
+            tmp_path, teachers={"a": "scripted-a"}, slips=None, seeds=(0,), conditions=("answer-only",)
+        )
         with pytest.raises((Cut, BaseExceptionGroup)):
             run_study(whole, tmp_path / "out", Watched)
         before = asked(models)
         again = run_study(whole, tmp_path / "out")
-        # Folder and file names are no part of a call, so the undisturbed study asked for just as many.
-        undisturbed = studied[0].folder
-        for name in (*RUNS, "explore-answer-only", "explore-no-lesson", "explore-rationale-only"):
-            assert decisions(again.folder / name) == decisions(undisturbed / name), name
-        assert before > 0
+        assert 0 < before < asked(models)
+        for name in ("main-a-0", "explore-answer-only"):
+            assert decisions(again.folder / name) == decisions(studied[0].folder / name)
 
     def test_a_complete_study_asks_nothing_again(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         models = install(monkeypatch)
-        small = plan(tmp_path, teachers={"a": "scripted-a"}, slips=None, seeds=(0,), conditions=("no-lesson",))
+        small = plan(
+            tmp_path, teachers={"a": "scripted-a"}, slips=None, seeds=(0,), conditions=("no-lesson",)
+        )
         run_study(small, tmp_path / "out")
         first = asked(models)
         assert first > 0
@@ -178,7 +181,7 @@ class TestResults:
         _, results = studied
         found = {c.name: c for c in results.conditions}
         assert (found["no-lesson"].gain.low, found["no-lesson"].gain.high) == (0.0, 0.0)
-        assert found["rationale-only"].gain.low > 0  # and with one it is not, in this world
+        assert found["no-lesson"].difference.mean < 0  # and with one it is not, in this world
 
     def test_doubt_and_calibration_cover_everything_once(self, studied: tuple[Study, Results]) -> None:
         _, results = studied
@@ -258,7 +261,12 @@ class TestCommand:
     @pytest.fixture
     def slice_plan(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
         small = plan(
-            tmp_path, quick=True, teachers={"a": "scripted-a"}, slips=None, seeds=(0,), conditions=("no-lesson",)
+            tmp_path,
+            quick=True,
+            teachers={"a": "scripted-a"},
+            slips=None,
+            seeds=(0,),
+            conditions=("no-lesson",),
         )
         install(monkeypatch)
         monkeypatch.setattr("docendo.cli.study.quick_plan", lambda: small)
@@ -278,9 +286,7 @@ class TestCommand:
         assert "| met |" not in text
         assert json.loads((out / "results.json").read_text(encoding="utf-8"))["expectations"] == []
 
-    def test_it_says_which_run_it_is_at(
-        self, slice_plan: Plan, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_it_says_which_run_it_is_at(self, slice_plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["study", "m1", "--quick"]) == 0
         said = capsys.readouterr().err
         assert "study 1/2 main-a-0" in said

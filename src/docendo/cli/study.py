@@ -30,6 +30,9 @@ def study(arguments: argparse.Namespace) -> None:
 
     @contextlib.contextmanager
     def watched(title: str) -> Iterator[Watch]:
+        # Said here too: a piece that is complete, or that asks its models without a run, shows no progress.
+        if not arguments.quiet:
+            errors.print(dim(title))
         progress = Progress(title, errors, quiet=arguments.quiet)
         with progress:
             yield progress.figures

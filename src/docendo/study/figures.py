@@ -67,7 +67,7 @@ def drawings(results: Results) -> dict[str, Plot]:
             "answer has.",
             _upright(doubt, "share of the most frequent answer", difference=True),
         )
-    bins = [(f"{b.low:.1f}–", b.right) for b in results.calibration if b.right.n]
+    bins = [(f"{b.low:.1f}–{b.high:.1f}", b.right) for b in results.calibration if b.right.n]
     if bins:
         found["calibration"] = Plot(
             "Right lessons by LbT score",
@@ -177,11 +177,8 @@ def _summary(results: Results) -> Summary:
 
 
 def _alone(drawing: Markup) -> str:
-    """A drawing as a file of its own: named as SVG, with its style inside."""
-    style = Markup("<style>{}</style>").format(Markup(_STYLE))
-    return (
-        str(drawing)
-        .replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-        .replace(">", f">{style}", 1)
-        + "\n"
-    )
+    """A drawing as a file of its own: named as SVG, with a size and its style inside."""
+    text = str(drawing)
+    box = text.split('viewBox="', 1)[1].split('"', 1)[0].split()
+    size = f'xmlns="http://www.w3.org/2000/svg" width="{box[2]}" height="{box[3]}"'
+    return text.replace("<svg ", f"<svg {size} ", 1).replace(">", f"><style>{_STYLE}</style>", 1) + "\n"

@@ -26,7 +26,7 @@ def share(interval: Interval | None) -> str:
         return NONE
     if interval.low is None or interval.high is None:
         return percent(interval.mean)
-    return f"{percent(interval.mean)} ({100 * interval.low:.1f}–{100 * interval.high:.1f})"
+    return f"{percent(interval.mean)} ({100 * interval.low:.1f}–{100 * interval.high:.1f}){_star(interval)}"
 
 
 def gain(interval: Interval | None) -> str:
@@ -35,7 +35,7 @@ def gain(interval: Interval | None) -> str:
         return NONE
     if interval.low is None or interval.high is None:
         return points(interval.mean)
-    return f"{points(interval.mean)} ({points(interval.low)} to {points(interval.high)})"
+    return f"{points(interval.mean)} ({points(interval.low)} to {points(interval.high)}){_star(interval)}"
 
 
 def chance(interval: Interval | None) -> str:
@@ -44,7 +44,7 @@ def chance(interval: Interval | None) -> str:
         return NONE
     if interval.low is None or interval.high is None:
         return f"{interval.mean:.3f}"
-    return f"{interval.mean:.3f} ({interval.low:.3f}–{interval.high:.3f})"
+    return f"{interval.mean:.3f} ({interval.low:.3f}–{interval.high:.3f}){_star(interval)}"
 
 
 def model(name: str) -> str:
@@ -105,3 +105,8 @@ def compared(interval: Interval, one: str, other: str) -> str:
 def sentence(clause: str) -> str:
     """A clause as a sentence."""
     return clause[0].upper() + clause[1:] + "."
+
+
+def _star(interval: Interval) -> str:
+    """Marks an interval that its note warns of; the page says what the star means."""
+    return "\\*" if interval.note else ""

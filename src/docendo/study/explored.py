@@ -95,7 +95,9 @@ def _insights(results: Results, plots: Mapping[str, str]) -> list[str]:
         main = results.conditions[0].main
         parts += [
             "### Every condition",
-            f"SUM beside SUM of the first run ({share(main)}), on the problems that both have.",
+            f"SUM beside SUM of the first run ({share(main)}), on the problems that both have. Where a condition "
+            "shows nothing of the lesson, or its answer alone, prompts coincide and are charged once a lesson: the "
+            "cost of those rows is too high.",
             _beside(results.conditions),
             asks,
             plots.get("conditions", ""),

@@ -310,6 +310,8 @@ def _method(plan: Plan, results: Results) -> list[str]:
         f"Students of the main runs: {', '.join(f'`{s}`' for s in plan.students)}. Sampling seeds: "
         f"{', '.join(map(str, plan.seeds))}. All other settings are the defaults.",
         *ANALYSIS,
+        "How many worked examples the rivals are shown (2, or 1 bare answer) and the scale of the likelihood score "
+        "were chosen on 24 problems kept for tuning, in the rivals' favour.",
         "Exploratory comparisons are many and not corrected for being many; the primary and secondary are two."
         if not plan.quick
         else "",

@@ -21,7 +21,7 @@ from docendo.study.plan import PRIMARY, Plan
 from docendo.study.run import Study, run_study
 
 PROBLEMS = CLUSTERS * FAMILIES * EACH
-RUNS = ("main-a-0", "main-a-1", "main-b-0", "main-b-1", "slips")
+RUNS = ("main-a-0", "main-a-1", "main-b-0", "main-b-1", "slips-hot")
 
 
 class Cut(BaseException):

@@ -20,7 +20,7 @@ from docendo.stats import FEW
 from docendo.study.analyse import Group, Met, Results, RunResult
 from docendo.study.explored import exploratory
 from docendo.study.figures import drawings
-from docendo.study.plan import ANALYSIS, PRIMARY, SECONDARY, Plan
+from docendo.study.plan import ANALYSIS, PRIMARY, SECONDARY, SLIPS_TEMPERATURE, Plan
 from docendo.study.words import (
     accuracy,
     chance,
@@ -275,8 +275,9 @@ def _nothing(results: Results) -> list[str]:
         whole = results.slips.whole.table
         parts += [
             "## Exploratory: a teacher that only slips",
-            "Schooled so long, on all families alike, that it knows the methods and errs in execution only. Exams "
-            "cannot see slips, so LbT should give nothing.",
+            "Schooled so long, on all families alike, that it knows the methods and errs in execution only; its "
+            f"samples are drawn at temperature {SLIPS_TEMPERATURE:g}, as at the default it does not even slip. Exams "
+            "cannot see slips, so LbT should give nothing on the families it was taught.",
             table(_GROUP_HEAD, _group_rows([*results.slips.groups, results.slips.whole])),
             sentence(_against(whole, PRIMARY, "SC at equal samples")) + " AUC within a problem "
             f"{chance(results.slips.whole.ranking.within)}. {_headroom(whole)}",

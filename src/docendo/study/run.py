@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from docendo.errors import ConfigError, StoreError
 from docendo.solve.run import Run, Watch, resume, solve
 from docendo.store.schema import FILE
 from docendo.study.conditions import CONDITIONS, Condition
 from docendo.study.likelihood import likelihood
-from docendo.study.plan import Plan
+from docendo.study.plan import SLIPS_TEMPERATURE, Plan
 from docendo.study.rivals import Rival, rivals
 
 PLAN = "study.json"
@@ -84,7 +85,9 @@ def run_study(plan: Plan, out: str | Path, watched: Watched = unwatched) -> Stud
     slips = None
     if plan.slips is not None:
         with watched(title("slips")) as watch:
-            slips = _solved(plan, folder / "slips", plan.slips, plan.seeds[0], watch)
+            slips = _solved(
+                plan, folder / "slips-hot", plan.slips, plan.seeds[0], watch, temperature=SLIPS_TEMPERATURE
+            )
     explored = {}
     for condition in conditions:
         name = f"explore-{condition.name}"
@@ -98,8 +101,8 @@ def run_study(plan: Plan, out: str | Path, watched: Watched = unwatched) -> Stud
     return Study(plan, folder, main, slips, explored, found)
 
 
-def _solved(plan: Plan, folder: Path, teacher: str, seed: int, watch: Watch | None) -> Run:
-    """One ordinary run with default settings, complete."""
+def _solved(plan: Plan, folder: Path, teacher: str, seed: int, watch: Watch | None, **settings: Any) -> Run:
+    """One ordinary run, complete; what `settings` leave out is the default."""
     if not (folder / FILE).is_file():
         return solve(
             plan.problems,
@@ -109,6 +112,7 @@ def _solved(plan: Plan, folder: Path, teacher: str, seed: int, watch: Watch | No
             limit=plan.limit,
             out=folder,
             watch=watch,
+            **settings,
         )
     run = Run(folder)
     return run if run.complete else resume(folder, watch=watch)

@@ -110,6 +110,7 @@ def test_a_stream_depends_on_its_key_alone_and_is_uniform() -> None:
     drawn = np.array([together.take() for _ in range(150)])
     alone = Streams([77])
     assert drawn[:, 3].tolist() == [alone.take()[0] for _ in range(150)]
+    assert np.unique(drawn[:, [0, 1, 3]]).size == 3 * 150
     assert drawn[:, 0].tolist() == drawn[:, 2].tolist()
     assert drawn[:, 0].tolist() != drawn[:, 1].tolist()
     many = Streams(range(5000))

@@ -138,6 +138,7 @@ class _Worker:
                 "-P",  # a file called numpy.py in the working directory is none of ours
                 "-m",
                 "docendo.models.engine.worker",
+                str(os.getpid()),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,

@@ -109,13 +109,14 @@ def _invert(mass: Floats, uniforms: Doubles) -> Ints:
 
 
 def _pass(mass: Floats, share: Doubles) -> tuple[Ints, Doubles]:
-    """Where the cumulative mass (rows, n) passes `share` of it, and how far into that entry, in [0, 1)."""
+    """Where the cumulative mass (rows, n) passes `share` of it, and how far into that entry, in [0, 1).
+
+    As `share` is below 1, so is the target below the last sum, and the entry found has mass.
+    """
     rows = np.arange(len(mass))
     sums = np.cumsum(mass, axis=1, dtype=np.float64)
     target = share * sums[:, -1]
     at = np.count_nonzero(sums <= target[:, None], axis=1)
-    # Rounding may put the target past the end; the heaviest entry is one that has mass.
-    at = np.where(at < mass.shape[1], at, mass.argmax(axis=1))
     own = mass[rows, at].astype(np.float64)
     into = (target - (sums[rows, at] - own)) / own
     return at, np.clip(into, 0.0, 1 - 2.0**-53)

@@ -16,8 +16,8 @@ import numpy as np
 
 from docendo.models.engine.tree import Ints, common_prefix
 
-_INNER = (1, 2, 3, 4, 6, 8)
-_OUTER = (1, 2, 3, 4, 6, 8)
+# How many samples of one prompt an inner tile may hold, and how many inner tiles an outer one.
+_SIZES = (1, 2, 3, 4, 6, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,15 @@ def arrange(paths: Sequence[Ints], group: int) -> Grid:
         shared = common_prefix(runs[-1].path, members[0]) if runs else 0
         runs.append(_Run(members[0], len(members), len(members[0]), shared))
     trunk = min((run.shared for run in runs[1:]), default=runs[0].length)
-    best = min(
-        (_Plan(runs, trunk, inner, inner * outer) for inner in _INNER for outer in _OUTER),
-        key=lambda plan: plan.cost(group),
+    most = max(run.count for run in runs)
+    plans = (
+        _Plan(runs, trunk, inner, inner * outer)
+        for inner in _SIZES
+        if inner <= most
+        for outer in _SIZES
+        if outer <= len(runs)
     )
-    return best.grid(runs)
+    return min(plans, key=lambda plan: plan.cost(group)).grid(runs)
 
 
 class _Plan:

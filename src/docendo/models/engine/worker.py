@@ -1,6 +1,6 @@
 """A worker process: reads batches as JSON lines on stdin and answers each with a JSON line on stdout.
 
-Started by `pool.py` as `python -m docendo.models.engine.worker`. It keeps every model folder that it was
+Started by `pool.py` as `python -m docendo.models.engine.worker PARENT`. It keeps every model folder that it was
 asked for, and ends when its stdin does. It must not outlive its parent, whatever happened to that.
 
 A line in is `{"id", "op", "folder", ...}`; a line out is `{"id", "results", "seconds"}`, or `{"id", "error"}`
@@ -18,16 +18,14 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Serve until stdin ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends us
-    _die_with_parent()
+    """Serve until stdin ends; the argument is the parent's process id."""
+    _die_with_parent(int(sys.argv[1]))
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing that a library prints may look like an answer
     with contextlib.suppress(BrokenPipeError):
@@ -36,10 +34,12 @@ def main() -> None:
             answers.flush()
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int) -> None:
     """Ask Linux for SIGKILL when the parent thread ends: while a batch is computed nobody sees stdin end."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before we asked
+        sys.exit()
 
 
 def _answer(message: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,7 +88,8 @@ def _generate(engine: Any, batch: Sequence[Mapping[str, Any]]) -> list[dict[str,
         requests.append(Request(tokens=tokens, **settings))
     for i, result in zip(asked, engine.generate(requests), strict=True):
         results[i] = result
-    return [{**asdict(result), "tokens": None} for result in results]
+    wanted = ("text", "why", "error", "prompt", "cached", "completion")
+    return [{name: getattr(result, name) for name in wanted} for result in results]
 
 
 def _loglikelihood(engine: Any, batch: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
@@ -102,7 +103,7 @@ def _loglikelihood(engine: Any, batch: Sequence[tuple[str, str]]) -> list[dict[s
     pairs = [(encode(batch[i][0])[0], more(batch[i][1])[0]) for i in asked]
     for i, score in zip(asked, engine.loglikelihood(pairs), strict=True):
         scores[i] = score
-    return [asdict(score) for score in scores]
+    return [{"total": score.total, "tokens": score.tokens, "error": score.error} for score in scores]
 
 
 _OPERATIONS: dict[str, Callable[[Any, Any], list[dict[str, Any]]]] = {

@@ -110,6 +110,16 @@ def test_a_teacher_is_never_shown_an_untaught_family():
         assert not any(actor in text and phrase in text for actor, phrase in untaught if actor in text), text
 
 
+def test_students_learn_no_family_of_a_world():
+    def what(family):
+        return family.telling, family.actor, family.labels, family.phrase, family.asking, family.method
+
+    worlds = {what(f) for seed in (1, 101) for f in World(seed).families}
+    for seed in (5, 12, 31):
+        rng = random.Random(seed)
+        assert not worlds & {what(curriculum.made_up_family(rng)) for _ in range(5000)}
+
+
 def test_the_tokenizer_is_lossless_on_the_world_and_marks_strange_words():
     built = tokenizer.build()
     unknown = built.token_to_id(tokenizer.UNKNOWN)

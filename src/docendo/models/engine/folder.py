@@ -267,7 +267,7 @@ def _tensor(
 
 
 def as_float32(folder: Path, name: str, raw: NDArray[Any]) -> NDArray[np.float32]:
-    """One tensor as float32.
+    """One tensor as float32, in memory of its own.
 
     Raises:
         ModelError: It holds NaN or infinite values, which would silently poison every answer.
@@ -275,7 +275,7 @@ def as_float32(folder: Path, name: str, raw: NDArray[Any]) -> NDArray[np.float32
     if raw.dtype == np.uint16:
         wide = (raw.astype(np.uint32) << np.uint32(16)).view(np.float32)
     else:
-        wide = np.asarray(raw, dtype=np.float32)
+        wide = np.array(raw, dtype=np.float32)
     if not np.isfinite(wide).all():
         raise ModelError(f"{folder / WEIGHTS}: tensor {name} holds NaN or infinite values")
     return wide

@@ -96,7 +96,7 @@ class Engine:
         self.config: Config = read_config(folder)
         self.text = Text(folder, self.config.bos)
         raw = read_weights(folder, self.config)
-        self._llama = Llama(self.config, {name: as_float32(folder, name, w) for name, w in raw.items()})
+        self._llama = Llama(self.config, lambda name: as_float32(folder, name, raw[name]))
         self._ends = np.zeros(self.config.vocab, bool)
         self._ends[[token for token in self.config.eos if token < self.config.vocab]] = True
 

@@ -8,7 +8,7 @@ only it depends on how rows share their past.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -47,28 +47,32 @@ class Llama:
     the matrices after them, 1/sqrt(head_dim) goes into the queries, and the features of queries and keys are
     reordered so that the two which a rotary position turns together are neighbours: the turn is then one
     product of complex numbers, and dot products do not depend on the order of features.
+
+    Args:
+        config: The model's shape.
+        read: Gives a tensor by its name, so that no more than one is held beside what is made of them.
     """
 
-    def __init__(self, config: Config, weights: Mapping[str, Floats]) -> None:
+    def __init__(self, config: Config, read: Callable[[str], Floats]) -> None:
         self.config = config
         self.scratch = Scratch()
-        self.embedding = weights["model.embed_tokens.weight"]
+        self.embedding = read("model.embed_tokens.weight")
         self._qkv, self._out, self._gate_up, self._down = [], [], [], []
         scale = np.float32(config.head_dim**-0.5)
         for layer in range(config.layers):
             at = f"model.layers.{layer}."
-            q = _pairs_together(weights[at + "self_attn.q_proj.weight"], config.heads) * scale
-            k = _pairs_together(weights[at + "self_attn.k_proj.weight"], config.kv_heads)
-            v = weights[at + "self_attn.v_proj.weight"]
-            gain = weights[at + "input_layernorm.weight"]
+            q = _pairs_together(read(at + "self_attn.q_proj.weight"), config.heads) * scale
+            k = _pairs_together(read(at + "self_attn.k_proj.weight"), config.kv_heads)
+            v = read(at + "self_attn.v_proj.weight")
+            gain = read(at + "input_layernorm.weight")
             self._qkv.append(_in_out(np.concatenate([q, k, v]) * gain))
-            self._out.append(_in_out(weights[at + "self_attn.o_proj.weight"]))
-            gain = weights[at + "post_attention_layernorm.weight"]
-            gate, up = weights[at + "mlp.gate_proj.weight"], weights[at + "mlp.up_proj.weight"]
+            self._out.append(_in_out(read(at + "self_attn.o_proj.weight")))
+            gain = read(at + "post_attention_layernorm.weight")
+            gate, up = read(at + "mlp.gate_proj.weight"), read(at + "mlp.up_proj.weight")
             self._gate_up.append(_in_out(np.concatenate([gate, up]) * gain))
-            self._down.append(_in_out(weights[at + "mlp.down_proj.weight"]))
-        head = self.embedding if config.tied else weights["lm_head.weight"]
-        self._head = _in_out(head * weights["model.norm.weight"])
+            self._down.append(_in_out(read(at + "mlp.down_proj.weight")))
+        head = self.embedding if config.tied else read("lm_head.weight")
+        self._head = _in_out(head * read("model.norm.weight"))
         self._frequencies = _frequencies(config)
         self._turns: Turns = np.empty((0, config.head_dim // 2), np.complex64)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from docendo.exams.score import lbt_scores
 from docendo.grading import grade
-from docendo.types import Call, Exam, ExamAnswer, Grade, Lesson, Problem, Reply, ScoredLesson
+from docendo.models.base import Ask
+from docendo.types import Call, Exam, ExamAnswer, Grade, Lesson, Problem, ScoredLesson
 
-Ask = Callable[[Sequence[Call]], Awaitable[list[Reply]]]
 # (student, lesson, exam problem, repeat, batch, batch size) -> the call
 Asking = Callable[[str, Lesson, Problem, int, str, int], Call]
 

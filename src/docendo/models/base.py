@@ -7,11 +7,14 @@ batch engine and a cluster, and keeps memory flat however long the stream. A bac
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from docendo.types import Call, Reply
+
+# How the road asks: the gateway's `ask`, or whatever stands in for it. Replies come in the order of the calls.
+Ask = Callable[[Sequence[Call]], Awaitable[list[Reply]]]
 
 
 @dataclass(frozen=True, slots=True)

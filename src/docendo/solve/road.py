@@ -9,10 +9,11 @@ from typing import Literal
 
 from docendo.exams.examine import examine
 from docendo.exams.select import ProblemPool, select_variants
+from docendo.models.base import Ask
 from docendo.prompts import Prompts
 from docendo.solve.choose import RULES, choose, majority
 from docendo.solve.plan import Settings
-from docendo.solve.teach import Ask, Sample, Taught, more_samples, teach
+from docendo.solve.teach import Sample, Taught, more_samples, teach
 from docendo.types import Call, Choice, Exam, Lesson, Problem, ScoredLesson
 
 Stage = Literal["teach", "examine", "choose"]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from docendo.grading import grade
+from docendo.models.base import Ask
 from docendo.prompts import Prompts, rationale_of
 from docendo.solve.plan import Settings
 from docendo.types import Call, Example, Grade, GradeState, Lesson, Problem, Purpose, Reply
-
-Ask = Callable[[Sequence[Call]], Awaitable[list[Reply]]]
 
 
 @dataclass(frozen=True, slots=True)

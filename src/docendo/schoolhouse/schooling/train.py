@@ -207,24 +207,10 @@ def school(
         for peak, group in zip(peaks, [g for o in moving for g in o.param_groups], strict=True):
             group["lr"] = peak * factor
         value = measure(model, *tensors(documents(course, f"step {step}", scribe), course.rows))
-        value.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimiser in moving:
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+        _improve(model, moving, value)
         if (step + 1) % every == 0 or step + 1 == course.steps:
             seconds = time.perf_counter() - began
-            quality = (
-                follow_rate(model, 0) if course.world is None else group_accuracy(model, World(course.world))
-            )
-            row = {
-                "course": course.name,
-                "step": step + 1,
-                "tokens": (step + 1) * course.rows * ROW,
-                "seconds": round(seconds),
-                "loss": round(value.item(), 4),
-                "quality": quality,
-            }
+            row = _progress(course, model, step + 1, value.item(), seconds)
             say(json.dumps(row))
             with (folder / "log.jsonl").open("a") as log:
                 log.write(json.dumps(row) + "\n")
@@ -242,3 +228,25 @@ def school(
         "seconds": time.perf_counter() - began,
     }
     return model, facts
+
+
+def _improve(model: Llama, moving: list[torch.optim.Optimizer], value: torch.Tensor) -> None:
+    """One step of every optimiser down this loss."""
+    value.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimiser in moving:
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+
+
+def _progress(course: Course, model: Llama, step: int, value: float, seconds: float) -> dict[str, Any]:
+    """A line of the log: how far, and how well on numbers kept for tuning (token accuracy alone misleads)."""
+    quality = follow_rate(model, 0) if course.world is None else group_accuracy(model, World(course.world))
+    return {
+        "course": course.name,
+        "step": step,
+        "tokens": step * course.rows * ROW,
+        "seconds": round(seconds),
+        "loss": round(value, 4),
+        "quality": quality,
+    }

@@ -54,9 +54,8 @@ def test_a_killed_run_ends_like_an_undisturbed_one(tmp_path, seed):
         if (rough / "run.sqlite").exists():
             command = [*SOLVE, "--resume", str(rough)]
     assert kills
-    if command[3] != "--resume":
-        assert table(command) == calm
-    assert table([*SOLVE, "--resume", str(rough)]) == calm
+    # Whatever the last kill left: nothing at all, a part, or the whole.
+    assert table(command) == calm
     recorded, texts, sent = replies(rough)
     again = [key for key, session in sent if key in recorded and recorded[key] < session]
     assert not again

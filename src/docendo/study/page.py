@@ -276,8 +276,8 @@ def _nothing(results: Results) -> list[str]:
         parts += [
             "## Exploratory: a teacher that only slips",
             "Schooled so long, on all families alike, that it knows the methods and errs in execution only; its "
-            f"samples are drawn at temperature {SLIPS_TEMPERATURE:g}, as at the default it does not even slip. Exams "
-            "cannot see slips, so LbT should give nothing on the families it was taught.",
+            f"samples are drawn at temperature {SLIPS_TEMPERATURE:g}, to give it slips to make. Exams cannot see "
+            "slips, so LbT should give nothing on the families it was taught.",
             table(_GROUP_HEAD, _group_rows([*results.slips.groups, results.slips.whole])),
             sentence(_against(whole, PRIMARY, "SC at equal samples")) + " AUC within a problem "
             f"{chance(results.slips.whole.ranking.within)}. {_headroom(whole)}",

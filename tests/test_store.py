@@ -33,7 +33,7 @@ def call(prompt: Any = "Q: 1 + 1?", sample: int = 0, **more: Any) -> Call:
 
 
 def reply(text: str = "It is 2.", **more: Any) -> Reply:
-    return Reply(text, "stop", Usage(10, 4, 5), 0.25, **more)
+    return Reply(text, "stop", Usage(10, 4, 5, 2), 0.25, **more)
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_replies_are_found_by_request_and_sample(store: Store) -> None:
     assert [key for key, _ in store.sent()] == [(c.request, c.sample) for c in asked]
     rows = list(store.calls())
     assert [(row.call, row.stop, row.usage) for row in rows] == [
-        ((asked[0].request, 0), "stop", Usage(10, 4, 5)),
+        ((asked[0].request, 0), "stop", Usage(10, 4, 5, 2)),
         ((asked[2].request, 0), "length", Usage()),
     ]
 
@@ -139,8 +139,8 @@ def test_totals_are_the_sums_of_the_replies(store: Store) -> None:
     store.record_replies([(call(sample=i), reply()) for i in range(3)])
     store.record_replies([(call("exam", purpose="exam"), reply())])
     assert [(t.purpose, t.calls, t.usage, t.seconds) for t in store.totals()] == [
-        ("teach", 3, Usage(30, 12, 15), 0.75),
-        ("exam", 1, Usage(10, 4, 5), 0.25),
+        ("teach", 3, Usage(30, 12, 15, 6), 0.75),
+        ("exam", 1, Usage(10, 4, 5, 2), 0.25),
     ]
 
 
@@ -160,7 +160,10 @@ def test_any_text_comes_back_as_it_went_in(text: str, prompt: str, batch: str, i
             place, kind="solve", config={"x": text}, seed=0, taught=[problem], exam=[problem]
         ) as store:
             store.record_replies(
-                [(asked, Reply(text, "stop")), (broken, Reply("", "error", error=text or "?"))]
+                [
+                    (asked, Reply(text, "stop", reasoning=prompt)),
+                    (broken, Reply("", "error", error=text or "?")),
+                ]
             )
             samples = [SampleRow(id, "teach", 0, asked.request, lesson.id, grade)]
             answers = [ExamRow(id, lesson.id, id, "s", 0, broken.request, 0, grade)]
@@ -177,7 +180,7 @@ def test_any_text_comes_back_as_it_went_in(text: str, prompt: str, batch: str, i
             assert [*record.samples, *record.lessons, *record.exam_answers, *record.decisions] == [
                 *samples, *lessons, *answers, *decisions,
             ]  # fmt: skip
-            assert record.reply(samples[0]) == Reply(text, "stop")
+            assert record.reply(samples[0]) == Reply(text, "stop", reasoning=prompt)
             assert record.reply(answers[0]) == Reply("", "error", error=text or "?")
             assert view.prompt((asked.request, 0)) == prompt
             assert view.prompt((broken.request, 0)) == broken.prompt
@@ -206,6 +209,16 @@ def test_an_error_is_kept_but_the_call_is_still_to_be_asked(store: Store) -> Non
     assert store.failed([key, ("0" * 64, 0)]) == {key: Reply("", "error", Usage(3, 0, 0), 1.0, "refused")}
     store.record_replies([(call(), reply())])
     assert store.reply(call()) == reply()
+
+
+def test_the_last_error_says_whether_asking_again_is_of_use(store: Store) -> None:
+    asked = [call("a"), call("b"), call("c")]
+    too_long = Reply("", "error", error="too long", lasting=True)
+    store.record_replies([(c, too_long) for c in asked[:2]])
+    store.record_replies([(asked[1], Reply("", "error", error="busy"))])
+    keys = [(c.request, c.sample) for c in asked]
+    assert store.lasting(keys) == {keys[0]: too_long}
+    assert [row.lasting for row in store.errors()] == [True, True, False]
 
 
 def test_the_facts_of_a_problem_appear_together_or_not_at_all(store: Store, folder: Path) -> None:

@@ -140,12 +140,14 @@ class Usage:
     """Tokens of one call.
 
     `cached` is the part of `prompt` whose computation was shared with another call (a common prefix or a
-    duplicated prompt); `computed` tokens are what cost counts.
+    duplicated prompt); `computed` tokens are what cost counts. `reasoning` is the part of `completion` that a
+    reasoning model spent before its visible answer, 0 where that is not reported.
     """
 
     prompt: int = 0
     cached: int = 0
     completion: int = 0
+    reasoning: int = 0
 
     @property
     def computed(self) -> int:
@@ -154,7 +156,10 @@ class Usage:
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
-            self.prompt + other.prompt, self.cached + other.cached, self.completion + other.completion
+            self.prompt + other.prompt,
+            self.cached + other.cached,
+            self.completion + other.completion,
+            self.reasoning + other.reasoning,
         )
 
 
@@ -166,7 +171,9 @@ class Reply:
     """What came back for a call: the text, why it ended, and what it cost.
 
     `stop` is "stop" (the model ended or a stop string was met), "length" (cut by a limit) or "error"
-    (`error` then says what happened and `text` is empty).
+    (`error` then says what happened and `text` is empty). `reasoning` is what a reasoning model wrote before
+    its visible answer, kept apart from `text`; empty where there is none or it is hidden. `lasting` marks an
+    error that asking again would only repeat (a prompt that is too long, a refused parameter).
     """
 
     text: str
@@ -174,6 +181,8 @@ class Reply:
     usage: Usage = Usage()
     seconds: float = 0.0
     error: str | None = None
+    reasoning: str = ""
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

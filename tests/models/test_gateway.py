@@ -119,7 +119,7 @@ def test_replies_come_in_the_order_of_the_calls_whatever_the_backend_did(batched
 
 
 def test_a_reply_comes_back_as_the_backend_gave_it_and_again_from_the_store(folder: Path) -> None:
-    given = Reply("cut off", "length", Usage(7, 3, 2), 1.5)
+    given = Reply("cut off", "length", Usage(7, 3, 2, 1), 1.5, reasoning="first, I thought")
 
     async def ask(gateway: Gateway) -> list[Reply]:
         return await gateway.ask(calls("a"))
@@ -207,6 +207,19 @@ def test_an_error_is_handed_out_and_asked_again_later(folder: Path) -> None:
     with Store.open(folder) as store:
         assert using(test, model, store=store) == (None, "fine", 0)
         assert using(test, model, store=store) == (None, "fine", 0), "the second time it is recorded"
+
+
+def test_an_error_that_lasts_is_not_asked_again(folder: Path) -> None:
+    model = ScriptedModel("m", lambda call: Reply("", "error", error="too long", lasting=True))
+    for replayed in (0, 1):
+        with Store.open(folder) as store:
+
+            async def test(gateway: Gateway) -> Any:
+                replies = await gateway.ask(calls("a"))
+                return replies[0].error, replies[0].lasting, gateway.meter.total().replayed
+
+            assert using(test, model, store=store) == ("too long", True, replayed)
+    assert len(model.seen) == 1
 
 
 def test_who_has_a_reply_finds_it_in_the_store(store: Store, folder: Path) -> None:

@@ -88,9 +88,10 @@ class Gateway:
         """The replies to `calls`, in their order.
 
         A call that fails comes back as a reply with `stop` "error"; it is asked again when it is asked for
-        again. For a batched model the calls of one batch must come in one `ask`, `batch_size` of them;
-        the size is put right for what the store and duplicates leave to be sent. Cancelling an `ask` holds
-        back what has not left for its backend's queue; what has is still recorded.
+        again, unless its error is `lasting`: that is recorded and replayed like a reply. For a batched model
+        the calls of one batch must come in one `ask`, `batch_size` of them; the size is put right for what the
+        store and duplicates leave to be sent. Cancelling an `ask` holds back what has not left for its
+        backend's queue; what has is still recorded.
 
         Raises:
             ModelError: a model is unknown, or its backend cannot work any more.
@@ -194,7 +195,7 @@ class _Desk:
             while True:
                 if self._failure is not None:
                     raise self._failure.with_traceback(None)  # or it grows with each who is told
-                recorded = self._store.recorded(list(group)) if self._store else {}
+                recorded = self._recorded(list(group))
                 open_ = {key: call for key, call in group.items() if key not in recorded}
                 flying = {key: self._flying[key].futures[key] for key in open_ if key in self._flying}
                 if len(flying) == len(open_):
@@ -210,6 +211,15 @@ class _Desk:
         finally:
             if room:
                 self._room.release()
+
+    def _recorded(self, keys: list[Key]) -> dict[Key, Reply]:
+        """What needs not be asked: recorded replies and, but for batches (they are whole or not), lasting errors."""
+        if self._store is None:
+            return {}
+        found = self._store.recorded(keys)
+        if not self.batched and len(found) < len(keys):
+            found |= self._store.lasting([key for key in keys if key not in found])
+        return found
 
     def _check_part(self, open_: Mapping[Key, Call], recorded: Mapping[Key, Reply]) -> None:
         if not (recorded and self._store):

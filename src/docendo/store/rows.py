@@ -142,7 +142,7 @@ class ReplyRow:
 
 @dataclass(frozen=True, slots=True)
 class ErrorRow:
-    """A call that came back with an error, to be asked again when the run is resumed."""
+    """A call that came back with an error; asked again when the run is resumed, unless the error is `lasting`."""
 
     request: str
     sample: int
@@ -151,6 +151,7 @@ class ErrorRow:
     batch: str
     prompt: str
     error: str
+    lasting: bool
     usage: Usage
     seconds: float
     session: int

@@ -178,15 +178,16 @@ class Store(RunView):
             prompts[prompt[0]] = prompt
             asked = (call.request, call.sample, call.model, call.purpose, utf8(call.batch), prompt[0])
             usage = reply.usage
-            cost = (usage.prompt, usage.cached, usage.completion, reply.seconds, self.session)
+            tokens = (usage.prompt, usage.cached, usage.completion, usage.reasoning)
+            cost = (*tokens, reply.seconds, self.session)
             if reply.stop == "error":
-                bad.append((*asked, utf8(reply.error or "no reason given"), *cost, _now()))
+                bad.append((*asked, utf8(reply.error or "no reason given"), reply.lasting, *cost, _now()))
             else:
-                good.append((*asked, utf8(reply.text), reply.stop, *cost))
+                good.append((*asked, utf8(reply.text), utf8(reply.reasoning), reply.stop, *cost))
         with self._transaction() as db:
             db.executemany("INSERT OR IGNORE INTO prompts VALUES (?, ?, CAST(? AS TEXT))", prompts.values())
-            _insert(db, "replies", "....t.t......", good)
-            _insert(db, "errors", "....t.t......", bad)
+            _insert(db, "replies", "....t.tt.......", good)
+            _insert(db, "errors", "....t.t........", bad)
 
     def finish_problem(
         self,

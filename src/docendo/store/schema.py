@@ -15,7 +15,7 @@ from pathlib import Path
 
 from docendo.errors import StoreError
 
-FORMAT = 1
+FORMAT = 2
 """Version of the tables below; a run folder of another version is refused, never guessed at."""
 
 FILE = "run.sqlite"
@@ -50,10 +50,12 @@ CREATE TABLE replies (
     batch TEXT NOT NULL,
     prompt TEXT NOT NULL REFERENCES prompts (hash),
     text TEXT NOT NULL,
+    reasoning TEXT NOT NULL,
     stop TEXT NOT NULL CHECK (stop IN ('stop', 'length')),
     prompt_tokens INTEGER NOT NULL,
     cached_tokens INTEGER NOT NULL,
     completion_tokens INTEGER NOT NULL,
+    reasoning_tokens INTEGER NOT NULL,
     seconds REAL NOT NULL,
     session INTEGER NOT NULL REFERENCES sessions (id),
     PRIMARY KEY (request, sample)
@@ -66,9 +68,11 @@ CREATE TABLE errors (
     batch TEXT NOT NULL,
     prompt TEXT NOT NULL REFERENCES prompts (hash),
     error TEXT NOT NULL,
+    lasting INTEGER NOT NULL,
     prompt_tokens INTEGER NOT NULL,
     cached_tokens INTEGER NOT NULL,
     completion_tokens INTEGER NOT NULL,
+    reasoning_tokens INTEGER NOT NULL,
     seconds REAL NOT NULL,
     session INTEGER NOT NULL REFERENCES sessions (id),
     time TEXT NOT NULL

@@ -36,6 +36,8 @@ from docendo.types import Call, Choice, Example, Grade, GradeState, Lesson, Prob
 
 Chat = tuple[tuple[str, str], ...]
 
+_TOKENS = "prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens"
+
 
 class RunView:
     """A run, opened for reading; a context manager.
@@ -153,14 +155,13 @@ class RunView:
     def recorded(self, keys: Sequence[Key]) -> dict[Key, Reply]:
         """The recorded replies among `(request, sample)` keys."""
         sql = (
-            "SELECT text, stop, prompt_tokens, cached_tokens, completion_tokens, seconds FROM replies "
-            "WHERE request = ? AND sample = ?"
+            f"SELECT text, stop, {_TOKENS}, seconds, reasoning FROM replies WHERE request = ? AND sample = ?"
         )
         found = {}
         for key in keys:
             row = self._row(sql, key)
             if row is not None:
-                found[key] = Reply(row[0], row[1], Usage(*row[2:5]), row[5])
+                found[key] = Reply(row[0], row[1], Usage(*row[2:6]), row[6], reasoning=row[7])
         return found
 
     def batch_of(self, keys: Sequence[Key]) -> dict[Key, str]:
@@ -172,15 +173,19 @@ class RunView:
     def failed(self, keys: Sequence[Key]) -> dict[Key, Reply]:
         """The last error of each call among `keys` that ever came back with one, as a reply."""
         sql = (
-            "SELECT prompt_tokens, cached_tokens, completion_tokens, seconds, error FROM errors "
+            f"SELECT {_TOKENS}, seconds, error, lasting FROM errors "
             "WHERE request = ? AND sample = ? ORDER BY rowid DESC LIMIT 1"
         )
         rows = {key: self._row(sql, key) for key in keys}
         return {
-            key: Reply("", "error", Usage(*row[:3]), row[3], row[4])
+            key: Reply("", "error", Usage(*row[:4]), row[4], row[5], lasting=bool(row[6]))
             for key, row in rows.items()
             if row is not None
         }
+
+    def lasting(self, keys: Sequence[Key]) -> dict[Key, Reply]:
+        """The calls among `keys` whose last error asking again would only repeat, each with that error."""
+        return {key: reply for key, reply in self.failed(keys).items() if reply.lasting}
 
     def prompt(self, key: Key) -> str | Chat | None:
         """What was asked under `key` (text, or (role, content) pairs); None where nothing came back yet."""
@@ -199,20 +204,19 @@ class RunView:
         """Every recorded reply without its text, oldest first."""
         sql = (
             "SELECT request, sample, model, purpose, batch, prompt, stop, "
-            "prompt_tokens, cached_tokens, completion_tokens, seconds, session FROM replies ORDER BY rowid"
+            f"{_TOKENS}, seconds, session FROM replies ORDER BY rowid"
         )
         for row in self._rows(sql):
-            yield ReplyRow(*(*row[:7], Usage(*row[7:10]), *row[10:]))
+            yield ReplyRow(*(*row[:7], Usage(*row[7:11]), *row[11:]))
 
     def errors(self) -> Iterator[ErrorRow]:
         """Every call that came back with an error, oldest first."""
         sql = (
-            "SELECT request, sample, model, purpose, batch, prompt, error, "
-            "prompt_tokens, cached_tokens, completion_tokens, seconds, session, time "
-            "FROM errors ORDER BY rowid"
+            "SELECT request, sample, model, purpose, batch, prompt, error, lasting, "
+            f"{_TOKENS}, seconds, session, time FROM errors ORDER BY rowid"
         )
         for row in self._rows(sql):
-            yield ErrorRow(*(*row[:7], Usage(*row[7:10]), *row[10:]))
+            yield ErrorRow(*(*row[:7], bool(row[7]), Usage(*row[8:12]), *row[12:]))
 
     def sent(self) -> Iterator[tuple[Key, int]]:
         """Every call that left for a backend, with the session it left in, oldest first."""
@@ -224,10 +228,10 @@ class RunView:
     def totals(self) -> list[TotalRow]:
         """Recorded replies summed by model and purpose."""
         sql = (
-            "SELECT model, purpose, COUNT(*), SUM(prompt_tokens), SUM(cached_tokens), "
-            "SUM(completion_tokens), SUM(seconds) FROM replies GROUP BY model, purpose ORDER BY MIN(rowid)"
+            "SELECT model, purpose, COUNT(*), SUM(prompt_tokens), SUM(cached_tokens), SUM(completion_tokens), "
+            "SUM(reasoning_tokens), SUM(seconds) FROM replies GROUP BY model, purpose ORDER BY MIN(rowid)"
         )
-        return [TotalRow(*(*row[:3], Usage(*row[3:6]), row[6])) for row in self._rows(sql)]
+        return [TotalRow(*(*row[:3], Usage(*row[3:7]), row[7])) for row in self._rows(sql)]
 
     # --- finished problems --------------------------------------------------------------------------------
 

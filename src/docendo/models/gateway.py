@@ -17,6 +17,7 @@ from typing import Self
 
 from docendo.errors import DocendoError, ModelError, StoreError
 from docendo.models.base import Model
+from docendo.models.budget import NOT_ASKED, Ledger
 from docendo.store import Key, Store
 from docendo.types import Call, Purpose, Reply, Usage
 
@@ -78,11 +79,20 @@ class Gateway:
     handed out after it was recorded, so whatever was built on it can be built again after a kill.
     """
 
-    def __init__(self, models: Mapping[str, Model], store: Store | None = None) -> None:
-        """Answer calls by `call.model`; without a store nothing is recorded or replayed."""
+    def __init__(
+        self, models: Mapping[str, Model], store: Store | None = None, ledger: Ledger | None = None
+    ) -> None:
+        """Answer calls by `call.model`; without a store nothing is recorded or replayed.
+
+        Once the ledger's stop condition is met no further call leaves: a call that is not recorded is then
+        answered by an error (`budget.not_asked`), which is not recorded, so that it can be asked another day.
+        """
         self.meter = Meter()
+        self.ledger = ledger or Ledger()
         self._models = models
-        self._desks = {name: _Desk(name, model, store, self.meter) for name, model in models.items()}
+        self._desks = {
+            name: _Desk(name, model, store, self.meter, self.ledger) for name, model in models.items()
+        }
 
     async def ask(self, calls: Sequence[Call]) -> list[Reply]:
         """The replies to `calls`, in their order.
@@ -137,23 +147,28 @@ class Gateway:
 
 @dataclass(slots=True, eq=False)
 class _Unit:
-    """Calls that travel together; `left` once the backend has pulled the first of them."""
+    """Calls that travel together.
+
+    `left` once the backend has pulled the first of them, `dropped` where none may leave any more.
+    """
 
     calls: dict[Key, Call]
     futures: dict[Key, asyncio.Future[Reply]]
     replies: dict[Key, Reply] = field(default_factory=dict)
     left: bool = False
+    dropped: bool = False
 
 
 class _Desk:
     """One model: the queue in front of it, the calls in flight, and the task that reads its replies."""
 
-    def __init__(self, name: str, model: Model, store: Store | None, meter: Meter) -> None:
+    def __init__(self, name: str, model: Model, store: Store | None, meter: Meter, ledger: Ledger) -> None:
         self.batched = model.capabilities.batched
         self._name = name
         self._model = model
         self._store = store
         self._meter = meter
+        self._ledger = ledger
         # The bound counts units, not calls: a batch that is larger than the bound must still fit in whole.
         self._room = asyncio.Semaphore(ROOM)
         self._queue: asyncio.Queue[tuple[Call, _Unit]] = asyncio.Queue()
@@ -248,9 +263,14 @@ class _Desk:
 
     async def next_call(self) -> Call:
         """The call that the backend gets next."""
-        call, unit = await self._queue.get()
-        if self._failure is not None:
-            raise self._failure.with_traceback(None)
+        while True:
+            call, unit = await self._queue.get()
+            if self._failure is not None:
+                raise self._failure.with_traceback(None)
+            if not (unit.left or unit.dropped or self._ledger.may_leave()):
+                self._drop(unit)
+            if not unit.dropped:
+                break
         if not unit.left:
             unit.left = True
             self._room.release()
@@ -262,7 +282,17 @@ class _Desk:
                     raise
             for each in unit.calls.values():
                 self._meter.count(self._name, each.purpose).sent += 1
+                self._ledger.left(self._name)
         return call
+
+    def _drop(self, unit: _Unit) -> None:
+        """Answer a unit that may not leave; nothing of it is recorded."""
+        unit.dropped = True
+        self._room.release()
+        reply = Reply("", "error", error=f"{NOT_ASKED}{self._ledger.why}")
+        for key, future in unit.futures.items():
+            del self._flying[key]
+            future.set_result(reply)
 
     async def _serve(self) -> None:
         replies: AsyncIterator[tuple[Call, Reply]] | None = None
@@ -292,6 +322,7 @@ class _Desk:
         unit.replies[key] = reply
         count = self._meter.count(self._name, unit.calls[key].purpose)
         count.usage += reply.usage
+        self._ledger.came(self._name, reply.usage)
         if reply.stop == "error":
             count.errors += 1
         else:

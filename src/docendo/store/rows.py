@@ -34,11 +34,15 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """One opening of the run for writing: the first and every resume."""
+    """One opening of the run for writing: the first and every resume.
+
+    `stopped` says why it asked for no more, where a budget ended it and not the work or a cut.
+    """
 
     id: int
     started: str
     pid: int
+    stopped: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,11 +213,25 @@ class Store(RunView):
         self.problem(problem)  # raises where it is not in the plan
         id = utf8(problem)
         with self._transaction() as db:
+            db.execute("DELETE FROM provisional WHERE problem = CAST(? AS TEXT)", (id,))
             _insert(db, "done", "t..", [(id, seconds, _now())])
             _insert(db, "lessons", "t....", [(id, *_lesson(row)) for row in lessons])
             _insert(db, "samples", "t......tt", [(id, *_sample(row)) for row in samples])
             _insert(db, "exam_answers", "t.t......tt", [(id, *_exam_answer(row)) for row in exam_answers])
             _insert(db, "decisions", "t.tt..", [(id, *_decision(row)) for row in decisions])
+
+    def record_provisional(self, problem: str, decisions: Sequence[DecisionRow]) -> None:
+        """Record what was chosen of a problem that was cut short, in place of any earlier such choice."""
+        self.problem(problem)  # raises where it is not in the plan
+        id = utf8(problem)
+        with self._transaction() as db:
+            db.execute("DELETE FROM provisional WHERE problem = CAST(? AS TEXT)", (id,))
+            _insert(db, "provisional", "t.tt..", [(id, *_decision(row)) for row in decisions])
+
+    def record_stop(self, why: str) -> None:
+        """Record why this session asks for no more."""
+        with self._transaction() as db:
+            db.execute("UPDATE sessions SET stopped = ? WHERE id = ?", (why, self.session))
 
 
 def _refuse_filled(folder: Path) -> None:

@@ -21,10 +21,13 @@ FORMAT = 2
 FILE = "run.sqlite"
 
 # Every fact of one problem refers to its row in `done`, written in the same transaction: a problem is there
-# whole or not at all. `prompts` and `replies` come before, as the replies arrive.
+# whole or not at all. `prompts` and `replies` come before, as the replies arrive. `provisional` is what was chosen
+# of a problem that a budget cut short, until it is done.
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE sessions (id INTEGER PRIMARY KEY, started TEXT NOT NULL, pid INTEGER NOT NULL);
+CREATE TABLE sessions (
+    id INTEGER PRIMARY KEY, started TEXT NOT NULL, pid INTEGER NOT NULL, stopped TEXT
+);
 CREATE TABLE models (
     name TEXT PRIMARY KEY, parameters INTEGER, context INTEGER, digest TEXT, roles TEXT NOT NULL
 );
@@ -117,6 +120,15 @@ CREATE TABLE exam_answers (
 );
 CREATE TABLE decisions (
     problem TEXT NOT NULL REFERENCES done (problem),
+    rule TEXT NOT NULL,
+    answer TEXT,
+    key TEXT,
+    weight REAL NOT NULL,
+    correct INTEGER,
+    PRIMARY KEY (problem, rule)
+);
+CREATE TABLE provisional (
+    problem TEXT NOT NULL,
     rule TEXT NOT NULL,
     answer TEXT,
     key TEXT,

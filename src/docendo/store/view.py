@@ -114,7 +114,8 @@ class RunView:
 
     def sessions(self) -> list[SessionRow]:
         """Every opening of the run for writing, oldest first."""
-        return [SessionRow(*row) for row in self._rows("SELECT id, started, pid FROM sessions ORDER BY id")]
+        sql = "SELECT id, started, pid, stopped FROM sessions ORDER BY id"
+        return [SessionRow(*row) for row in self._rows(sql)]
 
     def models(self) -> list[ModelRow]:
         """The models of the run, in the order in which they were added."""
@@ -266,9 +267,15 @@ class RunView:
 
     def decisions(self, problem: str | None = None) -> Iterator[DecisionRow]:
         """What each choice rule picked for the finished problems (or for one)."""
-        for id, rule, answer, key, weight, correct in self._facts(
-            "problem, rule, answer, key, weight, correct", "decisions", problem
-        ):
+        yield from self._chosen("decisions", problem)
+
+    def provisional(self) -> Iterator[DecisionRow]:
+        """What each choice rule picked, from what there was, for problems that a budget cut short."""
+        yield from self._chosen("provisional", None)
+
+    def _chosen(self, table: str, problem: str | None) -> Iterator[DecisionRow]:
+        columns = "problem, rule, answer, key, weight, correct"
+        for id, rule, answer, key, weight, correct in self._facts(columns, table, problem):
             right = None if correct is None else bool(correct)
             yield DecisionRow(id, Choice(rule, answer, key, weight), right)
 

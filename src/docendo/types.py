@@ -38,6 +38,18 @@ class Problem:
     group: str | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def judgeable(self) -> bool:
+        """Whether right and wrong can be told: there is a gold answer or, for code, there are tests."""
+        if self.kind == "code":
+            return bool(self.meta.get("visible") or self.meta.get("hidden"))
+        return self.answer is not None
+
+    @property
+    def examinable(self) -> bool:
+        """Whether an exam can be made of it: what may be known of a code problem are its visible tests."""
+        return bool(self.meta.get("visible")) if self.kind == "code" else self.answer is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Example:

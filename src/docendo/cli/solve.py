@@ -151,7 +151,7 @@ def _show_answers(console: Ink, view: RunView) -> None:
     for name in ("problem", "sum", "sc"):
         table.add_column(name, overflow="fold", max_width=24)
     table.add_column("question", no_wrap=True, overflow="ellipsis", ratio=1)
-    unknown = [outcome for outcome in outcomes(view) if outcome.problem.answer is None]
+    unknown = [outcome for outcome in outcomes(view) if not outcome.problem.judgeable]
     for outcome in unknown[:_SHOWN]:
         texts = (outcome.problem.id, outcome.sum.answer, outcome.sc.answer, outcome.problem.question)
         table.add_row(*(Text(one_line(text)) for text in texts))

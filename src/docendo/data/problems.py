@@ -12,6 +12,8 @@
 | `group` | string | the row of the tables that a problem is reported in |
 | `meta` | object | anything else; `labels` (a list of strings) names the answers a label problem allows |
 
+A code problem has no `answer`: it is judged by the tests in its `meta`; `grading/code/spec.py` has the fields.
+
 An optional field may be `null`, which means not known.
 """
 
@@ -25,6 +27,7 @@ from pydantic import Field, model_validator
 
 from docendo.data.jsonl import Answer, Row, Text, read_rows
 from docendo.errors import DataError
+from docendo.grading.code.spec import CodeSpec
 from docendo.grading.exact import key
 from docendo.types import Kind, Problem
 
@@ -41,6 +44,18 @@ class ProblemRow(Row):
     cluster: Text | None = None
     group: Text | None = None
     meta: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _code(self) -> Self:
+        """A code problem's gold is its tests: one without them, or with a test of no known form, judges nothing."""
+        if self.kind == "code":
+            CodeSpec.read(self.meta)
+            if self.answer is not None:
+                raise ValueError(
+                    "field 'answer' has no use in a code problem, which is judged by its tests; a reference "
+                    "program goes into 'solution'"
+                )
+        return self
 
     @model_validator(mode="after")
     def _labels(self) -> Self:

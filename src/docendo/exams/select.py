@@ -68,7 +68,7 @@ def select_variants(problem: Problem, pool: ProblemPool, count: int, seed: int) 
     chosen: list[Problem] = []
     for other in ranked:
         question = _words(other.question)
-        if other.id == problem.id or other.answer is None or question in questions:
+        if other.id == problem.id or not other.examinable or question in questions:
             continue
         questions.add(question)
         chosen.append(other)

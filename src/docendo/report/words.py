@@ -229,7 +229,7 @@ def agreement(summary: Summary, view: RunView) -> str:
 
 
 def _judged(summary: Summary) -> list[Facts]:
-    return [f for f in summary.facts if f.problem.answer is not None]
+    return [f for f in summary.facts if f.problem.judgeable]
 
 
 def _unshown(difference: Interval) -> bool:

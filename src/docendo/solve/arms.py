@@ -134,7 +134,7 @@ def summarise(view: RunView, draws: int = 2000) -> Summary:
     with view.snapshot():
         facts = gather(view)
         planned = sum(1 for _ in view.problems())
-    judged = [f for f in facts if f.problem.answer is not None]
+    judged = [f for f in facts if f.problem.judgeable]
     groups: dict[str, list[Facts]] = defaultdict(list)
     for f in judged:
         if f.problem.group is not None:
@@ -239,7 +239,7 @@ def gather(view: RunView) -> list[Facts]:
             name = "sc" if decision.choice.rule == "maj" else decision.choice.rule
             found[decision.problem].correct[name] = decision.correct
     for f in found.values():
-        if f.problem.answer is not None:
+        if f.problem.judgeable:
             f.correct["oracle"] = any(f.right)
         sampled = f.costs.setdefault("sc", Cost())
         f.alone = f.alone.times(1 / max(len(f.keys), 1))

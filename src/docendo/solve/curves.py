@@ -65,7 +65,7 @@ def curves(
         The points of each arm in the order of the number of lessons, none where no problem can be judged. A
         problem with fewer samples than a point asks for is there with all it has.
     """
-    judged = [f for f in facts if f.problem.answer is not None and f.keys]
+    judged = [f for f in facts if f.problem.judgeable and f.keys]
     if not judged:
         return []
     taught = max(len(f.keys) for f in judged)

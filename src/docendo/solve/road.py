@@ -45,7 +45,7 @@ class Solved:
 
     def correct(self, choice: Choice) -> bool | None:
         """Whether a choice is the gold answer, by the grade of the samples behind it; None where there is no gold."""
-        if self.problem.answer is None:
+        if not self.problem.judgeable:
             return None
         given = [*self.samples, *self.extra, *([self.greedy] if self.greedy is not None else [])]
         return any(s.grade.score == 1.0 and s.grade.key == choice.key for s in given)
@@ -79,7 +79,7 @@ class Road:
         lessons = await self.examine(taught, exam)
         extra: tuple[Sample, ...] = ()
         self._reach(problem, "choose")
-        if self.settings.equal_cost and problem.answer is not None:
+        if self.settings.equal_cost and problem.judgeable:
             count = self._samples_worth(lessons, taught.samples)
             extra = await more_samples(problem, self.settings, self.prompts, self.ask, count)
         return self._chosen(taught, exam, lessons, extra)

@@ -1,0 +1,1 @@
+"""Code: a problem's tests (spec), and what they say of a program."""

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docendo.data import load_problems, read_problems
+from docendo.data import load_problems, stream
 from docendo.errors import DataError
 from docendo.types import Problem
 
@@ -88,10 +88,10 @@ def test_gzip(tmp_path: Path) -> None:
 
 def test_rows_are_read_as_they_are_asked_for(file: Path) -> None:
     file.write_text(GOOD + "not json\n")
-    stream = read_problems(file)
-    assert next(stream).id == "a"
+    rows = stream(file)
+    assert next(rows).id == "a"
     with pytest.raises(DataError, match=":2: "):
-        next(stream)
+        next(rows)
 
 
 @pytest.mark.parametrize(
@@ -155,9 +155,9 @@ def test_no_file_to_read(tmp_path: Path) -> None:
         load_problems(tmp_path / "gone.jsonl")
     with pytest.raises(DataError, match="is a directory"):
         load_problems(tmp_path)
-    (tmp_path / "problems.csv").write_text(GOOD)
-    with pytest.raises(DataError, match=r"problems\.csv.*\.jsonl"):
-        load_problems(tmp_path / "problems.csv")
+    (tmp_path / "problems.xlsx").write_text(GOOD)
+    with pytest.raises(DataError, match=r"problems\.xlsx.*\.jsonl"):
+        load_problems(tmp_path / "problems.xlsx")
 
 
 text = st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip)

@@ -142,7 +142,7 @@ def _solve(commands: Any, top: Parser) -> None:
         "problems",
         nargs="?",
         metavar="PROBLEMS",
-        help=f"a .jsonl or .jsonl.gz file of problems, or school:NAME (default: {DEFAULT_PROBLEMS})",
+        help=f"a file of problems (.jsonl, .csv), READER:PATH, or school:NAME (default: {DEFAULT_PROBLEMS})",
     )
     _exams(what)
     what.add_argument("--limit", type=_positive, metavar="K", help="only the first K problems")
@@ -170,8 +170,9 @@ def _score(commands: Any, top: Parser) -> None:
     )
     what.add_argument(
         "--problems",
-        metavar="FILE",
-        help=f"the problems that the lessons are about: a file, or school:NAME (default: {DEFAULT_PROBLEMS})",
+        metavar="SOURCE",
+        help="the problems that the lessons are about, named like PROBLEMS of solve "
+        f"(default: {DEFAULT_PROBLEMS})",
     )
     _exams(what)
     _settings(command, skip=_TEACHING)
@@ -241,8 +242,9 @@ def _study(commands: Any, top: Parser) -> None:
 def _exams(group: Any) -> None:
     group.add_argument(
         "--exams",
-        metavar="FILE",
-        help="where exam problems come from (default: the school's own pool; for a file, its own problems)",
+        metavar="SOURCE",
+        help="where exam problems come from, named like PROBLEMS (default: the school's own pool; for others, "
+        "the problems themselves)",
     )
 
 

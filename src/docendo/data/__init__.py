@@ -1,34 +1,33 @@
-"""Readers: each yields problems (or lessons) from one kind of source and names bad rows by file and line.
+"""Readers: each yields problems (or lessons) from one kind of source and names bad rows by file, line and field.
 
-The documented row format is in `problems.py`; a source of the form `school:NAME` is a problem set of the
-built-in world. What is done with problems is left to the rest of the road.
+How sources are named is in `source.py`; docendo's own row format in `problems.py`. What is done with problems is
+left to the rest of the road.
 """
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 from docendo.data.lessons import read_lessons
-from docendo.data.problems import read_problems
+from docendo.data.source import Notes, Source, parse, stream
 from docendo.types import Problem
 
-__all__ = ["load_problems", "read_lessons", "read_problems"]
-
-SCHOOL = "school:"
+__all__ = ["Notes", "Source", "load_problems", "parse", "read_lessons", "stream"]
 
 
-def load_problems(source: str | Path) -> list[Problem]:
-    """Return all problems of a source.
+def load_problems(
+    source: str | Path, *, limit: int | None = None, notes: Notes | None = None
+) -> list[Problem]:
+    """Return the problems of a source.
 
     Args:
-        source: the path of a `.jsonl` or `.jsonl.gz` file in docendo's row format, or `school:NAME` for a
-            set of the built-in school.
+        source: a file in docendo's row format (.jsonl, .csv, .tsv or .json, also .gz), `school:NAME`, or a
+            reader and where it reads, such as `math:MATH/train` (docs/data.md has them all).
+        limit: only the first so many; the others are not read.
+        notes: is told what was left out.
 
     Raises:
         DataError: the source is missing, empty or has a row that cannot be used; names file, line and field.
     """
-    if isinstance(source, str) and source.startswith(SCHOOL):
-        from docendo.schoolhouse.sets import problems
-
-        return list(problems(source.removeprefix(SCHOOL)))
-    return list(read_problems(source))
+    return list(islice(stream(source, notes), limit))

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from docendo.data.jsonl import Answer, Row, Text, read_rows
+from docendo.data.rows import Answer, Row, Text, read_rows
 from docendo.types import Example
 
 

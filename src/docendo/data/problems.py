@@ -1,4 +1,4 @@
-"""docendo's own problem format: JSONL, one problem a line.
+"""docendo's own problem format: rows of JSONL, CSV, TSV or a JSON list, one problem each.
 
 | field | | |
 |---|---|---|
@@ -14,22 +14,24 @@
 
 A code problem has no `answer`: it is judged by the tests in its `meta`; `grading/code/spec.py` has the fields.
 
-An optional field may be `null`, which means not known.
+An optional field may be `null`, which means not known. In a table of text (CSV, TSV) an empty cell means that, and
+a column `meta.NAME` is the entry NAME of `meta`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from docendo.data.jsonl import Answer, Row, Text, read_rows
-from docendo.errors import DataError
+from docendo.data.files import Raw
+from docendo.data.rows import Answer, Row, Text, fields
 from docendo.grading.code.spec import CodeSpec
 from docendo.grading.exact import key
 from docendo.types import Kind, Problem
+
+OPTIONS: Mapping[str, str] = {}
 
 
 class ProblemRow(Row):
@@ -70,20 +72,11 @@ class ProblemRow(Row):
         return self
 
 
-def read_problems(path: str | Path) -> Iterator[Problem]:
-    """Yield the problems of a `.jsonl` or `.jsonl.gz` file in the order of its lines.
+def reader(options: Mapping[str, str]) -> Callable[[Raw], Problem]:
+    """Return the function that makes a problem of one row."""
 
-    Rows are read as they are asked for; only the ids are kept, to find duplicates.
+    def make(raw: Raw) -> Problem:
+        row = fields(raw, ProblemRow)
+        return Problem(**{name: getattr(row, name) for name in ProblemRow.model_fields})
 
-    Raises:
-        DataError: see `read_rows`; also where two rows share an id (names both lines).
-    """
-    lines: dict[str, int] = {}
-    for number, row in read_rows(path, ProblemRow):
-        if row.id in lines:
-            raise DataError(
-                f"{path}:{number}: the id {row.id!r} was already used on line {lines[row.id]}; "
-                f"give every problem an id of its own"
-            )
-        lines[row.id] = number
-        yield Problem(**{name: getattr(row, name) for name in ProblemRow.model_fields})
+    return make

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 from docendo import _loop
-from docendo.data import load_problems, read_lessons
+from docendo.data import load_problems, parse, read_lessons
 from docendo.errors import DataError, ModelError, UnspeakableError
 from docendo.exams.select import ProblemPool
 from docendo.models.base import Model
@@ -101,7 +102,7 @@ def solve(
         StoreError: the folder cannot be used, or a disk is full; what was recorded is kept.
     """
     plan = Settings.of(settings)
-    taught = _load(problems)[:limit]
+    taught = _load(problems, limit)
     pool = _pool(problems, exams, taught)
     return _new_run("solve", taught, pool, plan, {"problems": _name(problems)}, out, models, watch)
 
@@ -294,15 +295,19 @@ def _check_speakable(models: Mapping[str, Model], plan: Settings, problems: Iter
                 raise UnspeakableError(f"problem {problem.id!r}: {error}") from error
 
 
-def _load(source: Source) -> list[Problem]:
-    return load_problems(source) if isinstance(source, (str, Path)) else list(source)
+def _load(source: Source, limit: int | None = None) -> list[Problem]:
+    if isinstance(source, (str, Path)):
+        return load_problems(source, limit=limit)
+    return list(islice(source, limit))
 
 
 def _name(source: Source) -> str | None:
-    """How a report names the problems; None where they were given as values."""
-    if isinstance(source, str) and source.startswith("school:"):
-        return source
-    return Path(source).name if isinstance(source, (str, Path)) else None
+    """How a report names the problems, without folders; None where they were given as values."""
+    if not isinstance(source, (str, Path)):
+        return None
+    found = parse(str(source))
+    name = found.path if found.reader in ("school", "hub") else Path(found.path).name
+    return name if found.reader == "docendo" else f"{found.reader}:{name}"
 
 
 def _pool(problems: Source, exams: Source | None, taught: Sequence[Problem]) -> ProblemPool:

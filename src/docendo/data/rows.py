@@ -1,0 +1,85 @@
+"""A row's fields, checked; every fault names place and field.
+
+The readers describe their rows as pydantic models; what the fields mean is left to them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from docendo.data.files import Raw, called, read_raw
+from docendo.errors import DataError
+
+
+class Row(BaseModel):
+    """A row's fields; unknown ones and silent conversions ("7" for 7) are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def _written(value: Any) -> Any:
+    """Numbers stand for their text; true and false do not, as it is unknown which label they mean."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise ValueError("is empty; fill it, or leave it out where it may be left out")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_not_blank)]
+"""A string with something in it."""
+Answer = Annotated[Text, BeforeValidator(_written)]
+"""A string with something in it, or a number, which becomes one."""
+
+R = TypeVar("R", bound=Row)
+
+
+def fields(raw: Raw, row: type[R]) -> R:
+    """Return a row's fields as `row` describes them.
+
+    Raises:
+        DataError: the row could not be read or does not have those fields; names place and field.
+    """
+    if raw.fault is not None:
+        raise DataError(f"{raw.where}: {raw.fault}")
+    try:
+        return row.model_validate(raw.values)
+    except ValidationError as error:
+        raise DataError(f"{raw.where}: {_explain(error.errors()[0], row)}") from None
+
+
+def read_rows(path: str | Path, row: type[R]) -> Iterator[tuple[int, R]]:
+    """Yield (line number from 1, row) for each row of a file, read as it is asked for.
+
+    Raises:
+        DataError: see `read_raw`; also for the first row that does not have the fields of `row`.
+    """
+    for raw in read_raw(path):
+        yield raw.line, fields(raw, row)
+
+
+def _explain(error: ErrorDetails, row: type[Row]) -> str:
+    field = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "missing":
+        return f"field {field!r} is missing"
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(field.lower(), row.model_fields, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"the fields are {', '.join(row.model_fields)}"
+        meta = "; anything else goes into 'meta'" if "meta" in row.model_fields else ""
+        return f"unknown field {field!r}; {hint}{meta}"
+    if error["type"] == "value_error":
+        return f"field {field!r} {error['ctx']['error']}" if field else str(error["ctx"]["error"])
+    wanted = {"string_type": "a string", "dict_type": "an object"}.get(error["type"])
+    if wanted:
+        return f"field {field!r} should be {wanted}, not {called(error['input'])}"
+    if error["type"] == "literal_error":
+        return f"field {field!r} should be {error['ctx']['expected']}, not {called(error['input'])}"
+    return f"field {field!r}: {error['msg']}"

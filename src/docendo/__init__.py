@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from docendo.errors import UnspeakableError as UnspeakableError
     from docendo.models.base import Capabilities as Capabilities
     from docendo.models.base import Model as Model
+    from docendo.models.spec import ModelSpec as ModelSpec
     from docendo.solve import Run as Run
     from docendo.solve import asolve as asolve
     from docendo.solve import resume as resume
@@ -47,6 +48,7 @@ _NAMES = {
     "docendo.data": "load_problems",
     "docendo.errors": "ConfigError DataError DocendoError ModelError StoreError UnspeakableError",
     "docendo.models.base": "Capabilities Model",
+    "docendo.models.spec": "ModelSpec",
     "docendo.solve": "Run asolve resume score solve",
     "docendo.store": "Store",
     "docendo.types": "Call Choice Exam ExamAnswer Example Grade GradeState Lesson Problem Reply Sampling "

@@ -97,13 +97,35 @@ class TestOutput:
         assert capsys.readouterr().out.startswith("4 problems, 20 samples")
 
     def test_settings_reach_the_run(self, problems: str) -> None:
-        options = ["--no-equal-cost", "--seed", "7", "--student", "a", "--student", "b", "--top-k", "5"]
+        options = ["--no-equal-cost", "--seed", "7", "--student", "school:a", "--student", "school:b"]
+        options += ["--top-k", "5"]
         assert main(["solve", problems, "--out", "run", "--quiet", *options, *SMALL]) == 0
         with Store.read("run") as view:
             settings = view.config["settings"]
             assert view.info.seed == 7
-        assert settings["students"] == ["a", "b"]
+        assert settings["students"] == ["school:a", "school:b"]
         assert (settings["equal_cost"], settings["top_k"], settings["lessons"]) == (False, 5, LESSONS)
+
+    def test_a_run_file_says_the_rest(self, problems: str, tmp_path: Path) -> None:
+        file = tmp_path / "run.toml"
+        file.write_text(
+            f'problems = "{Path(problems).name}"\nlimit = 4\nlessons = 9\nrepeats = 2\nprompts = "school"\n'
+            '[teacher]\nmodel = "openai:x"\ntemperature = 0.4\n'
+        )
+        options = ["--config", str(file), "--base-url", "http://127.0.0.1:9/v1", "--repeats", "1"]
+        assert main(["solve", "--out", "run", "--quiet", *options, "--lessons", str(LESSONS)]) == 0
+        with Store.read("run") as view:
+            settings = view.config["settings"]
+            assert len(list(view.problems())) == 4
+        assert (settings["lessons"], settings["repeats"]) == (LESSONS, 1)
+        spec = {"model": "openai:x", "name": "openai:x", "temperature": 0.4}
+        assert settings["models"] == {"openai:x": spec | {"base_url": "http://127.0.0.1:9/v1"}}
+
+    def test_a_mistake_in_a_run_file_ends_in_a_line(self, tmp_path: Path, capsys: Captured) -> None:
+        file = tmp_path / "run.toml"
+        file.write_text("lesons = 9\n")
+        assert main(["solve", "--config", str(file)]) == 2
+        assert capsys.readouterr().err == f"docendo: {file}: unknown key 'lesons'; did you mean lessons?\n"
 
     def test_replies_that_do_not_count_are_shown(
         self, problems: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch

@@ -19,7 +19,7 @@ DEFAULT_PROBLEMS = "school:m1"
 
 # (option, field of Settings, type, placeholder, default, help)
 SETTINGS: tuple[tuple[str, str, type, str, Any, str], ...] = (
-    ("--teacher", "teacher", str, "MODEL", "school:teacher", "the model that teaches"),
+    ("--teacher", "teacher", str, "MODEL", "school:teacher", "the model that teaches, KIND:NAME"),
     (
         "--student",
         "students",
@@ -35,7 +35,7 @@ SETTINGS: tuple[tuple[str, str, type, str, Any, str], ...] = (
     ("--student-temperature", "student_temperature", float, "T", 0.7, "of the students' answers"),
     ("--top-p", "top_p", float, "P", 1.0, "nucleus sampling; 1 switches it off"),
     ("--top-k", "top_k", int, "K", 0, "draw among the K likeliest tokens; 0 switches it off"),
-    ("--max-tokens", "max_tokens", int, "N", 128, "longest reply"),
+    ("--max-tokens", "max_tokens", int, "N", None, "longest reply"),
     (
         "--prompts",
         "prompts",
@@ -47,6 +47,9 @@ SETTINGS: tuple[tuple[str, str, type, str, Any, str], ...] = (
     ("--parallel", "parallel", int, "N", 8, "problems under way at once"),
     ("--seed", "seed", int, "N", 0, "fixes every draw of the run"),
 )
+_TOLD = {"max_tokens": "128 for the school's models, 2048 for others"}
+"""Defaults that the help puts into words."""
+
 _TEACHING = ("teacher", "lessons", "temperature")
 
 _EXITS = (
@@ -106,14 +109,15 @@ def parser() -> argparse.ArgumentParser:
 
 def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """The settings that were typed, by field of `Settings`."""
-    names = [*(setting[1] for setting in SETTINGS), "equal_cost"]
+    names = [*(setting[1] for setting in SETTINGS), "base_url", "equal_cost"]
     typed = {name: getattr(arguments, name, None) for name in names}
     return {name: value for name, value in typed.items() if value is not None}
 
 
 def option_of(field: str) -> str:
     """How a setting is typed."""
-    return next((setting[0] for setting in SETTINGS if setting[1] == field), "--no-equal-cost")
+    others = {"base_url": "--base-url", "equal_cost": "--no-equal-cost"}
+    return others.get(field) or next(setting[0] for setting in SETTINGS if setting[1] == field)
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:
@@ -250,10 +254,16 @@ def _exams(group: Any) -> None:
 
 def _settings(command: Parser, skip: Sequence[str]) -> None:
     group = command.add_argument_group("settings")
+    group.add_argument(
+        "--config", metavar="FILE", help="a TOML file of models and settings; options typed here beat it"
+    )
+    group.add_argument(
+        "--base-url", metavar="URL", help="where the openai: and azure: models are served, with its /v1"
+    )
     for option, field, kind, placeholder, default, text in SETTINGS:
         if field in skip:
             continue
-        shown = default[0] if isinstance(default, tuple) else default
+        shown = _TOLD.get(field) or (default[0] if isinstance(default, tuple) else default)
         group.add_argument(
             option,
             dest=field,

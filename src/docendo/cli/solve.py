@@ -43,8 +43,9 @@ def solve(arguments: argparse.Namespace) -> None:
         arguments,
         "solve",
         lambda watch: solve_problems(
-            arguments.problems or typed.DEFAULT_PROBLEMS,
+            arguments.problems,
             exams=arguments.exams,
+            config=arguments.config,
             out=arguments.out,
             limit=arguments.limit,
             watch=watch,
@@ -61,8 +62,9 @@ def score(arguments: argparse.Namespace) -> None:
         "score",
         lambda watch: score_lessons(
             arguments.lessons_file,
-            problems=arguments.problems or typed.DEFAULT_PROBLEMS,
+            problems=arguments.problems,
             exams=arguments.exams,
+            config=arguments.config,
             out=arguments.out,
             watch=watch,
             **settings,
@@ -110,7 +112,11 @@ def _kept(progress: Progress) -> Iterator[None]:
 
 
 def _refuse_with_resume(arguments: argparse.Namespace, settings: dict[str, object]) -> None:
-    names = [name for name in ("problems", "exams", "limit", "out") if getattr(arguments, name) is not None]
+    names = [
+        name
+        for name in ("problems", "exams", "limit", "config", "out")
+        if getattr(arguments, name) is not None
+    ]
     extra = [name.upper() if name == "problems" else f"--{name}" for name in names]
     extra += [typed.option_of(field) for field in settings]
     if extra:

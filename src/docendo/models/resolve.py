@@ -1,13 +1,18 @@
-"""Models by name: `school:NAME` is a model that ships with docendo, `school:PATH` any folder like it."""
+"""Opens models by what is said of them; `school:NAME` ships with docendo, `school:PATH` is any folder like it."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from docendo.errors import ConfigError
 from docendo.models.base import Model
+from docendo.models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from docendo.models.local import WorkerPool
 
 SHIPPED = Path(__file__).parent.parent / "schoolhouse" / "weights"
 
@@ -18,28 +23,38 @@ def shipped() -> list[str]:
 
 
 @asynccontextmanager
-async def opened(names: Iterable[str]) -> AsyncIterator[Mapping[str, Model]]:
-    """Open models by name, sharing one pool of workers, and close all at the end.
+async def opened(specs: Mapping[str, ModelSpec] | Iterable[str]) -> AsyncIterator[Mapping[str, Model]]:
+    """Open models, sharing one pool of workers between those of this machine, and close all at the end.
+
+    Args:
+        specs: what stands behind each name; or names that say everything themselves.
 
     Raises:
-        ConfigError: a name of no known form, or no such model.
-        ModelError: a model folder that cannot be used.
+        ConfigError: a name of no known form, no such model, or a key or an extra that is missing.
+        ModelError: a model that cannot be used.
     """
-    from docendo.models.local import LocalModel, WorkerPool
+    if not isinstance(specs, Mapping):
+        specs = {name: ModelSpec.named(name) for name in specs}
+    async with AsyncExitStack() as stack:
+        pool: WorkerPool | None = None
+        models: dict[str, Model] = {}
+        for name, spec in specs.items():
+            if spec.kind == "school":
+                from docendo.models.local import LocalModel, WorkerPool
 
-    folders = {name: folder_of(name) for name in dict.fromkeys(names)}
-    async with WorkerPool() as pool:
-        yield {name: LocalModel.open(folder, name, pool) for name, folder in folders.items()}
+                if pool is None:
+                    pool = await stack.enter_async_context(WorkerPool())
+                models[name] = LocalModel.open(folder_of(spec.model), name, pool)
+            else:
+                raise ConfigError(
+                    f"model {name!r}: this version of docendo cannot open {spec.kind}: models yet"
+                )
+        yield models
 
 
 def folder_of(name: str) -> Path:
-    """The folder behind a model name."""
-    kind, _, rest = name.partition(":")
-    if kind != "school" or not rest:
-        raise ConfigError(
-            f"model {name!r}: models are named school:NAME or school:PATH; names that ship: "
-            + ", ".join(f"school:{n}" for n in shipped())
-        )
+    """The folder behind a `school:` model."""
+    rest = name.partition(":")[2]
     if rest in shipped():
         return SHIPPED / rest
     path = Path(rest)

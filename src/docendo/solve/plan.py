@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from docendo.errors import ConfigError
+from docendo.models.spec import ModelSpec
 from docendo.types import Call, Purpose, Sampling
+
+SCHOOL_MAX_TOKENS, MAX_TOKENS = 128, 2048
+"""The longest reply where none was said: the school's models never need more, others often need this much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,20 +20,21 @@ class Settings:
     """How a run is done. Defaults are the paper's shape at the school's size.
 
     Attributes:
-        teacher: the model that teaches.
-        students: the models that take the exams; the teacher may be among them.
+        teacher: the name of the model that teaches.
+        students: the names of the models that take the exams; the teacher may be among them.
         lessons: the teacher's samples a problem, N (the paper's number of rationales).
         exam_problems: problems an exam, drawn from the taught problem's family.
         repeats: times each student is asked each exam problem.
         temperature: of the teacher's samples; the greedy baseline is always 0.
         student_temperature: of the students' answers.
         top_p, top_k: of both; 1 and 0 switch them off.
-        max_tokens: of any reply.
+        max_tokens: of any reply; None is 128 for `school:` models and 2048 for others.
         equal_cost: also ask the teacher for as many more samples as exams cost, so that self-consistency is
             compared at equal cost; doubles what a run costs, and needs gold answers to be of use.
         prompts: a prompt style or the path of a folder with templates.
         parallel: problems under way at once.
         seed: fixes every draw of the run.
+        models: what stands behind names of models that do not say everything themselves, by name.
     """
 
     teacher: str = "school:teacher"
@@ -40,11 +46,12 @@ class Settings:
     student_temperature: float = 0.7
     top_p: float = 1.0
     top_k: int = 0
-    max_tokens: int = 128
+    max_tokens: int | None = None
     equal_cost: bool = True
     prompts: str = "school"
     parallel: int = 8
     seed: int = 0
+    models: Mapping[str, ModelSpec] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse values no run could be done with."""
@@ -55,10 +62,9 @@ class Settings:
             ("max_tokens", 1),
             ("parallel", 1),
         ):
-            if getattr(self, name) < least:
-                raise ConfigError(
-                    f"setting {name}: {getattr(self, name)} is too small, it must be at least {least}"
-                )
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ConfigError(f"setting {name}: {value} is too small, it must be at least {least}")
         for name in ("temperature", "student_temperature"):
             if not 0 <= getattr(self, name) <= 10:
                 raise ConfigError(f"setting {name}: {getattr(self, name)} is out of range, 0 to 10")
@@ -78,27 +84,51 @@ class Settings:
         Raises:
             ConfigError: an unknown name (with the nearest known one) or a value of the wrong type.
         """
-        known = {f.name: f.default for f in fields(cls)}
+        known = {f.name: f.default for f in fields(cls) if f.name != "models"}
+        models = values.get("models", {})
+        values = {name: value for name, value in values.items() if name != "models"}
         for name, value in values.items():
             if name not in known:
-                near = difflib.get_close_matches(name, known, 1)
-                hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known)}"
-                raise ConfigError(f"unknown setting {name!r}{hint}")
-            if not _fits(value, known[name]):
-                wanted = "list of names" if name == "students" else type(known[name]).__name__
+                raise ConfigError(f"unknown setting {name!r}{nearest(name, list(known))}")
+            wanted = _misfit(value, name, known[name])
+            if wanted is not None:
                 raise ConfigError(f"setting {name}: {value!r} is not a {wanted}")
         if "students" in values:
             values = values | {"students": tuple(values["students"])}
-        return cls(**values)
+        specs = {name: ModelSpec.model_validate(spec) for name, spec in models.items()}
+        return cls(**values, models=specs)
 
     def stored(self) -> dict[str, Any]:
-        """As kept in the run folder."""
-        return asdict(self) | {"students": list(self.students)}
+        """As kept in the run folder: plain values, and no secret among them."""
+        kept = {f.name: getattr(self, f.name) for f in fields(self)}
+        models = {
+            name: spec.model_dump(mode="json", exclude_defaults=True) for name, spec in self.models.items()
+        }
+        return kept | {"students": list(self.students), "models": models}
 
-    def sampling(self, purpose: Purpose) -> Sampling:
-        """How a reply for this purpose is sampled."""
-        heat = {"greedy": 0.0, "exam": self.student_temperature}.get(purpose, self.temperature)
-        return Sampling(temperature=heat, top_p=self.top_p, top_k=self.top_k, max_tokens=self.max_tokens)
+    def spec(self, name: str) -> ModelSpec:
+        """What stands behind a model's name.
+
+        Raises:
+            ConfigError: the name says nothing, and nothing is said of it.
+        """
+        return self.models[name] if name in self.models else ModelSpec.named(name)
+
+    def sampling(self, purpose: Purpose, model: str = "") -> Sampling:
+        """How a reply for this purpose is sampled, by the teacher unless another model is named.
+
+        What is said of the model itself beats what is said of the run; the greedy baseline is always greedy.
+        """
+        name = model or self.teacher
+        own = self.models.get(name)
+        school = (own.model if own else name).startswith("school:")
+        longest = self.max_tokens or (SCHOOL_MAX_TOKENS if school else MAX_TOKENS)
+        heat = self.student_temperature if purpose == "exam" else self.temperature
+        drawn = Sampling(heat, self.top_p, self.top_k, longest)
+        if own is not None:
+            said = {f: getattr(own, f) for f in ("temperature", "top_p", "top_k", "max_tokens", "stop")}
+            drawn = replace(drawn, **{f: value for f, value in said.items() if value is not None})
+        return replace(drawn, temperature=0.0) if purpose == "greedy" else drawn
 
     def call(
         self, purpose: Purpose, prompt: str, sample: int, batch: str, size: int, model: str = ""
@@ -107,7 +137,7 @@ class Settings:
         return Call(
             model=model or self.teacher,
             prompt=prompt,
-            sampling=self.sampling(purpose),
+            sampling=self.sampling(purpose, model),
             sample=sample,
             seed=self.seed,
             purpose=purpose,
@@ -116,13 +146,23 @@ class Settings:
         )
 
 
-def _fits(value: Any, default: Any) -> bool:
+def nearest(word: str, known: Sequence[str]) -> str:
+    """What to say after a name that is not known: the nearest one that is, or all of them."""
+    near = difflib.get_close_matches(word, known, 1)
+    return f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known)}"
+
+
+def _misfit(value: Any, name: str, default: Any) -> str | None:
+    """What the value of a setting should have been, where it is something else."""
     if isinstance(default, bool):
-        return isinstance(value, bool)
+        return None if isinstance(value, bool) else "bool"
     if isinstance(default, float):
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if isinstance(default, int):
-        return isinstance(value, int) and not isinstance(value, bool)
+        return None if isinstance(value, (int, float)) and not isinstance(value, bool) else "float"
+    if name == "max_tokens" and value is None:
+        return None
+    if isinstance(default, int) or name == "max_tokens":
+        return None if isinstance(value, int) and not isinstance(value, bool) else "int"
     if isinstance(default, tuple):
-        return isinstance(value, (tuple, list)) and all(isinstance(v, str) for v in value)
-    return isinstance(value, str)
+        listed = isinstance(value, (tuple, list)) and all(isinstance(v, str) for v in value)
+        return None if listed else "list of names"
+    return None if isinstance(value, str) else "str"

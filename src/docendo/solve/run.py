@@ -23,8 +23,10 @@ from docendo.exams.select import ProblemPool
 from docendo.models.base import Model
 from docendo.models.gateway import Gateway, Meter
 from docendo.models.resolve import opened
+from docendo.models.spec import ModelSpec
 from docendo.prompts import Prompts
 from docendo.solve.arms import Summary, summarise
+from docendo.solve.config import configured
 from docendo.solve.plan import Settings
 from docendo.solve.record import facts_of
 from docendo.solve.road import Road, Solved, Stage
@@ -77,9 +79,10 @@ class Run:
 
 
 def solve(
-    problems: Source = DEFAULT_PROBLEMS,
+    problems: Source | None = None,
     *,
     exams: Source | None = None,
+    config: str | Path | None = None,
     out: str | Path | None = None,
     limit: int | None = None,
     models: Mapping[str, Model] | None = None,
@@ -89,20 +92,26 @@ def solve(
     """M1: teach every problem, examine the lessons, choose the answers (paper, section 3).
 
     Args:
-        problems: a problem file, `school:NAME`, or problems.
+        problems: a problem file, `school:NAME`, or problems; by default those of `config`, or the school's.
         exams: where exam problems come from; by default the school's own pool, else the problems themselves.
+        config: a TOML file of models and settings (docs/models.md); what is given here beats it.
         out: the run folder, new or empty; by default runs/solve-DATE-TIME.
         limit: only the first so many problems.
         models: open models by name, instead of opening those that the settings name.
         watch: is told of progress.
-        **settings: fields of `Settings`.
+        **settings: fields of `Settings`; `teacher` and `students` may also be `ModelSpec`s, and `base_url` is for
+            those of them that are endpoints.
 
     Raises:
         DataError, ConfigError, ModelError: before anything is asked or written.
         StoreError: the folder cannot be used, or a disk is full; what was recorded is kept.
     """
-    plan = Settings.of(settings)
-    taught = _load(problems, limit)
+    said = configured(config, settings)
+    plan = said.settings
+    if problems is None:
+        problems = said.problems or DEFAULT_PROBLEMS
+    exams = exams if exams is not None else said.exams
+    taught = _load(problems, limit or said.limit)
     pool = _pool(problems, exams, taught)
     return _new_run("solve", taught, pool, plan, {"problems": _name(problems)}, out, models, watch)
 
@@ -110,8 +119,9 @@ def solve(
 def score(
     lessons: str | Path | Mapping[str, Sequence[Example]],
     *,
-    problems: Source = DEFAULT_PROBLEMS,
+    problems: Source | None = None,
     exams: Source | None = None,
+    config: str | Path | None = None,
     out: str | Path | None = None,
     models: Mapping[str, Model] | None = None,
     watch: Watch | None = None,
@@ -123,6 +133,7 @@ def score(
         lessons: a lesson file (rows of question, rationale, answer), or examples by problem id.
         problems: the problems that the lessons are about, found by id or by the same question.
         exams: as for `solve`.
+        config: as for `solve`; its teacher and `limit` have no use here.
         out: as for `solve`; runs/score-DATE-TIME by default.
         models: as for `solve`.
         watch: as for `solve`.
@@ -131,7 +142,11 @@ def score(
     Raises:
         DataError: a lesson is about none of the problems; otherwise as for `solve`.
     """
-    plan = Settings.of(settings)
+    said = configured(config, settings)
+    plan = said.settings
+    if problems is None:
+        problems = said.problems or DEFAULT_PROBLEMS
+    exams = exams if exams is not None else said.exams
     known = _load(problems)
     examples = lessons if isinstance(lessons, Mapping) else _lessons_by_problem(lessons, known)
     taught = [p for p in known if p.id in examples]
@@ -169,11 +184,11 @@ async def asolve(
         gateway: an open gateway to share between calls, which then owns the models.
         **settings: fields of `Settings`.
     """
-    plan = Settings.of({"equal_cost": False} | settings)
+    plan = configured(None, {"equal_cost": False} | settings).settings
     async with AsyncExitStack() as stack:
         if gateway is None:
             if models is None:
-                models = await stack.enter_async_context(opened([plan.teacher, *plan.students]))
+                models = await stack.enter_async_context(opened(_specs(plan, "solve")))
             gateway = await stack.enter_async_context(Gateway(models))
         road = Road(plan, Prompts(plan.prompts), ProblemPool(exams), gateway.ask, {})
         return await road.walk(problem)
@@ -211,7 +226,7 @@ async def _create(
     """Check everything that can be known before the first call, make the folder, then work."""
     async with AsyncExitStack() as stack:
         if models is None:
-            models = await stack.enter_async_context(opened(_names(plan, kind)))
+            models = await stack.enter_async_context(opened(_specs(plan, kind)))
         _check_speakable(models, plan, [*taught, *exam])
         rows = [_model_row(models[name], name, plan) for name in _names(plan, kind)]
         config = {"settings": plan.stored(), **more}
@@ -231,7 +246,8 @@ async def _work(store: Store, models: Mapping[str, Model] | None, watch: Watch |
     sizes = {m.name: m.parameters or 1 for m in store.models()}
     async with AsyncExitStack() as stack:
         if models is None:
-            models = await stack.enter_async_context(opened(sizes))
+            specs = {name: plan.spec(name) for name in sizes}
+            models = await stack.enter_async_context(opened(specs))
         _check_same(models, store)
         gateway = await stack.enter_async_context(Gateway(models, store))
         road = Road(
@@ -267,10 +283,15 @@ def _names(plan: Settings, kind: str) -> list[str]:
     return list(dict.fromkeys([*([] if kind == "score" else [plan.teacher]), *plan.students]))
 
 
+def _specs(plan: Settings, kind: str) -> dict[str, ModelSpec]:
+    return {name: plan.spec(name) for name in _names(plan, kind)}
+
+
 def _model_row(model: Model, name: str, plan: Settings) -> ModelRow:
     roles = {"teacher": name == plan.teacher, "student": name in plan.students}
-    able = model.capabilities
-    return ModelRow(name, able.parameters, able.context, able.digest, roles)
+    able, said = model.capabilities, plan.models.get(name)
+    parameters = (said.parameters if said else None) or able.parameters
+    return ModelRow(name, parameters, (said.context if said else None) or able.context, able.digest, roles)
 
 
 def _check_same(models: Mapping[str, Model], store: Store) -> None:

@@ -162,7 +162,8 @@ class ModelSpec(_Frozen):
     def _known_kind(cls, model: str) -> str:
         kind, _, target = model.partition(":")
         if kind not in KINDS or not target:
-            raise ValueError(f"models are named KIND:NAME, where KIND is one of {', '.join(KINDS)}")
+            kinds = ", ".join(f"{kind}:" for kind in KINDS)
+            raise ValueError(f"models are named KIND:NAME, where KIND: is {kinds}")
         return model
 
     @field_validator("key_env")

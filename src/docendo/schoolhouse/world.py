@@ -8,23 +8,15 @@ nothing of models; `schooling` decides what is taught from it.
 
 from __future__ import annotations
 
-import hashlib
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from docendo.errors import DataError
 from docendo.schoolhouse import words
+from docendo.schoolhouse.families import FamilyWorld, Group, Place, Split, Variant, places
 from docendo.types import Problem
 
-Split = Literal["school", "dev", "exam", "test"]
-Group = Literal["head", "middle", "tail", "untaught"]
-GROUPS: tuple[Group, ...] = ("head", "middle", "tail", "untaught")
-
-# The world that the shipped teacher was schooled in.
-SHIPPED_SEED = 1
 FAMILIES_PER_CLUSTER = 6
 # Families by schooling frequency: ranks of the long tail, then the families that are never taught.
 HEAD, MIDDLE, UNTAUGHT = 40, 150, 24
@@ -78,6 +70,16 @@ class Family:
         """The reference working and its result; None where the numbers leave the world (below 0, above LARGEST)."""
         return work(self.method, self.labels, numbers)
 
+    def sample(self, rng: random.Random) -> Variant | None:
+        """A draw of the numbers; None where they leave the world."""
+        numbers = random_numbers(rng, len(self.labels))
+        worked = self.work(numbers)
+        if worked is None:
+            return None
+        working, result = worked
+        mark = "-".join(map(str, numbers))
+        return Variant(self.question(numbers), working, str(result), mark, {"numbers": list(numbers)})
+
 
 def work(method: Method, labels: tuple[str, ...], numbers: tuple[int, ...]) -> tuple[str, int] | None:
     """Carry a method out: steps written with their labels, such as "buns 7 minus rolls 3 = 4, times trays 4 = 16."."""
@@ -93,12 +95,6 @@ def work(method: Method, labels: tuple[str, ...], numbers: tuple[int, ...]) -> t
         end = f"{b}" if isinstance(right, tuple) else f"{labels[right]} {b}"
         written.append(f"{start}{operation} {end} = {result}")
     return ", ".join(written) + ".", result
-
-
-def split_of(question: str) -> Split:
-    """Which split a question's text belongs to: by hash, so that no test question is in any schooling of any world."""
-    bucket = int.from_bytes(hashlib.sha256(question.encode()).digest()[:4], "big") % 20
-    return "school" if bucket < 12 else "dev" if bucket < 14 else "exam" if bucket < 17 else "test"
 
 
 def random_method(rng: random.Random, things: int) -> Method:
@@ -128,15 +124,8 @@ def _roomy(method: Method, things: int) -> bool:
     return inside >= 12
 
 
-class World:
-    """All families of one world seed, and draws of their variants.
-
-    Args:
-        seed: the world seed; the same seed gives the same families in the same order on every machine.
-    """
-
-    def __init__(self, seed: int = SHIPPED_SEED) -> None:
-        self.seed = seed
+class World(FamilyWorld[Family]):
+    """The worlds of worded arithmetic: 288 families in 48 clusters."""
 
     @cached_property
     def families(self) -> tuple[Family, ...]:
@@ -147,55 +136,43 @@ class World:
         drafts = [
             draft for theme in words.THEMES for draft in _cluster(rng, theme, [names.pop() for _ in range(3)])
         ]
-        order = list(range(len(drafts)))
-        rng.shuffle(order)
-        ranks: dict[int, int | None] = {
-            place: (rank if rank < len(drafts) - UNTAUGHT else None) for rank, place in enumerate(order)
-        }
-        return tuple(_placed(draft, self.seed, i, ranks[i]) for i, draft in enumerate(drafts))
+        clusters = [f"w{self.seed}-{actor.split()[-1]}" for actor, _ in words.THEMES]
+        placed = places(rng, clusters, FAMILIES_PER_CLUSTER, HEAD, MIDDLE, UNTAUGHT)
+        return tuple(_placed(draft, place) for draft, place in zip(drafts, placed, strict=True))
 
-    @cached_property
-    def taught(self) -> tuple[Family, ...]:
-        """The families that schooling may show, most frequent first."""
-        ranked = [f for f in self.families if f.rank is not None]
-        return tuple(sorted(ranked, key=lambda f: f.rank or 0))
+    def problem(self, family: Family, variant: Variant, split: Split) -> Problem:
+        """A variant as the road knows it."""
+        return Problem(
+            id=f"{family.id}/{split}/{variant.mark}",
+            question=variant.question,
+            answer=variant.answer,
+            solution=variant.working,
+            kind="math",
+            family=family.id,
+            cluster=family.cluster,
+            group=family.group,
+            meta=variant.meta,
+        )
 
-    def variants(self, family: Family, split: Split, seed: int = 0) -> Iterator[Problem]:
-        """Draw variants of a family that belong to a split, without repeats, until the draws run dry."""
-        rng = random.Random(f"docendo variants {family.id} {split} {seed}")
-        seen: set[str] = set()
-        for _ in range(4000):
-            numbers = random_numbers(rng, len(family.labels))
-            worked = family.work(numbers)
-            question = family.question(numbers)
-            if worked is None or question in seen or split_of(question) != split:
-                continue
-            seen.add(question)
-            working, result = worked
-            yield Problem(
-                id=f"{family.id}/{split}/{'-'.join(map(str, numbers))}",
-                question=question,
-                answer=str(result),
-                solution=working,
-                kind="math",
-                family=family.id,
-                cluster=family.cluster,
-                group=family.group,
-                meta={"numbers": list(numbers)},
-            )
 
-    def draw(self, family: Family, split: Split, count: int, seed: int = 0) -> list[Problem]:
-        """`count` different variants of a family from a split.
-
-        Raises:
-            DataError: the family has not that many.
-        """
-        found = [p for p, _ in zip(self.variants(family, split, seed), range(count), strict=False)]
-        if len(found) < count:
-            raise DataError(
-                f"family {family.id} has only {len(found)} variants in split {split!r}, {count} asked for"
-            )
-        return found
+def made_up_family(rng: random.Random) -> Family:
+    """A family that belongs to no world: any words in any role, any method under any phrase."""
+    things = rng.choice((3, 3, 4))
+    if rng.random() < 0.5:
+        actor, nouns = rng.choice(words.THEMES)
+        labels = tuple(rng.sample(nouns, things))
+    else:
+        actor = rng.choice(words.THEMES)[0]
+        labels = tuple(rng.sample([n for _, ns in words.THEMES for n in ns], things))
+    x, y, z = labels[:3]
+    named = rng.random() < 0.5
+    phrase = (
+        words.RULE.format(rule=rng.choice(words.rule_names()))
+        if named
+        else rng.choice(words.PHRASES).format(x=x, y=y, z=z)
+    )
+    telling, asking = rng.choice(words.TELLINGS[things]), rng.choice(words.ASKINGS)
+    return Family("", "", "untaught", telling, actor, labels, phrase, asking, random_method(rng, things))
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,14 +203,8 @@ def _cluster(rng: random.Random, theme: tuple[str, tuple[str, ...]], names: list
     return [_Draft(telling, actor, labels, phrase, asking, method) for phrase, method in meanings]
 
 
-def _placed(draft: _Draft, seed: int, index: int, rank: int | None) -> Family:
-    theme, variant = divmod(index, FAMILIES_PER_CLUSTER)
-    group: Group = (
-        "untaught" if rank is None else "head" if rank < HEAD else "middle" if rank < MIDDLE else "tail"
-    )
-    cluster = f"w{seed}-{draft.actor.split()[-1]}"
-    assert 0 <= theme < len(words.THEMES)
+def _placed(draft: _Draft, place: Place) -> Family:
     return Family(
-        f"{cluster}-{variant + 1}", cluster, group, draft.telling, draft.actor, draft.labels, draft.phrase,
-        draft.asking, draft.method, rank,
+        place.id, place.cluster, place.group, draft.telling, draft.actor, draft.labels, draft.phrase, draft.asking,
+        draft.method, place.rank,
     )  # fmt: skip

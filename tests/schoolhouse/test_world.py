@@ -12,9 +12,12 @@ from docendo.data import load_problems
 from docendo.errors import DataError
 from docendo.grading import grade
 from docendo.schoolhouse import words
+from docendo.schoolhouse.families import GROUPS, split_of
 from docendo.schoolhouse.schooling import curriculum, tokenizer
-from docendo.schoolhouse.world import GROUPS, World, split_of
+from docendo.schoolhouse.schooling.domains import DOMAINS
+from docendo.schoolhouse.world import World, made_up_family
 
+ARITHMETIC = DOMAINS["arithmetic"]
 NOUNS = "|".join(noun for _, nouns in words.THEMES for noun in nouns)
 LISTED = re.compile(rf"\b({NOUNS}) (\d+)")
 STEP = re.compile(r"(plus|minus|times) (?:[a-z]+ )?(\d+) = (\d+)")
@@ -72,8 +75,12 @@ def test_schooling_never_shows_a_question_kept_for_tests_exams_or_tuning():
     scribe = curriculum.Scribe(tokenizer.build())
     back = scribe._tokenizer
     streams = {
-        "student": curriculum.in_context_documents(random.Random(3), scribe, curriculum.Weights()),
-        "teacher": curriculum.world_documents(random.Random(4), scribe, curriculum.Weights(), World(1), 1.2),
+        "student": curriculum.in_context_documents(
+            ARITHMETIC, random.Random(3), scribe, curriculum.Weights()
+        ),
+        "teacher": curriculum.world_documents(
+            ARITHMETIC, random.Random(4), scribe, curriculum.Weights(), World(1), 1.2
+        ),
     }
     seen = listed = 0
     for stream in streams.values():
@@ -104,7 +111,8 @@ def test_a_teacher_is_never_shown_an_untaught_family():
     untaught = {(f.actor, f.phrase) for f in world.families if f.group == "untaught"}
     assert untaught
     for ids, _ in islice(
-        curriculum.world_documents(random.Random(0), scribe, curriculum.Weights(), world, 0.5), 3000
+        curriculum.world_documents(ARITHMETIC, random.Random(0), scribe, curriculum.Weights(), world, 0.5),
+        3000,
     ):
         text = scribe._tokenizer.decode(ids, skip_special_tokens=True)
         assert not any(actor in text and phrase in text for actor, phrase in untaught if actor in text), text
@@ -117,7 +125,7 @@ def test_students_learn_no_family_of_a_world():
     worlds = {what(f) for seed in (1, 101) for f in World(seed).families}
     for seed in (5, 12, 31):
         rng = random.Random(seed)
-        assert not worlds & {what(curriculum.made_up_family(rng)) for _ in range(5000)}
+        assert not worlds & {what(made_up_family(rng)) for _ in range(5000)}
 
 
 def test_the_tokenizer_is_lossless_on_the_world_and_marks_strange_words():
@@ -125,8 +133,8 @@ def test_the_tokenizer_is_lossless_on_the_world_and_marks_strange_words():
     unknown = built.token_to_id(tokenizer.UNKNOWN)
     rng = random.Random(8)
     for _ in range(300):
-        family = curriculum.made_up_family(rng)
-        text = "".join(p.text for p in curriculum.written(curriculum.draw(rng, family), 1, 1))
+        family = made_up_family(rng)
+        text = "".join(p.text for p in curriculum.written(ARITHMETIC, curriculum.draw(rng, family), 1, 1))
         ids = built.encode(text).ids
         assert unknown not in ids
         assert built.decode(ids) == text

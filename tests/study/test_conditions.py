@@ -12,13 +12,16 @@ import pytest
 from docendo.data import load_problems
 from docendo.errors import DataError
 from docendo.prompts import Prompts
-from docendo.schoolhouse.schooling.curriculum import draw, made_up_family, written
+from docendo.schoolhouse.families import Variant
+from docendo.schoolhouse.schooling.curriculum import draw, written
+from docendo.schoolhouse.schooling.domains import DOMAINS
 from docendo.solve.plan import Settings
 from docendo.solve.road import Solved, Stage
 from docendo.solve.run import Run, solve
 from docendo.study.conditions import CONDITIONS, PROMPTS, Condition
 from docendo.types import Example, Lesson, Problem
 
+ARITHMETIC = DOMAINS["arithmetic"]
 BY_NAME = {condition.name: condition for condition in CONDITIONS}
 
 
@@ -91,6 +94,10 @@ class Cut:
             raise InterruptedError("cut")
 
 
+def _lesson(variant: Variant) -> Lesson:
+    return Lesson((Example(variant.question, variant.working, variant.answer),))
+
+
 # --- the forms --------------------------------------------------------------------------------------------
 
 
@@ -100,22 +107,24 @@ def test_a_control_asks_in_exactly_the_form_that_students_were_schooled_on(
     folder: str, form: str, seed: int
 ) -> None:
     rng = random.Random(seed)
-    family = made_up_family(rng)
+    family = ARITHMETIC.made_up(rng)
     first, second = draw(rng, family), draw(rng, family)
-    schooled = "".join(p.text for p in [*written(first, 1, 1, form), *written(second, 1, 1)])
-    lesson, problem = Lesson((Example(*first),)), Problem("p", second[0])
+    schooled = "".join(
+        p.text for p in [*written(ARITHMETIC, first, 1, 1, form), *written(ARITHMETIC, second, 1, 1)]
+    )
+    lesson, problem = _lesson(first), Problem("p", second.question)
     asked = Prompts(str(PROMPTS / folder)).examine(lesson, problem)
-    assert asked + f" {second[1]}\nAnswer: {second[2]}\n\n" == schooled
+    assert asked + f" {second.working}\nAnswer: {second.answer}\n\n" == schooled
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_no_lesson_is_a_problem_alone_as_students_were_schooled_on(seed: int) -> None:
     rng = random.Random(seed)
-    family = made_up_family(rng)
+    family = ARITHMETIC.made_up(rng)
     variant, other = draw(rng, family), draw(rng, family)
-    schooled = "".join(p.text for p in written(variant, 1, 1))
-    asked = Prompts(str(PROMPTS / "none")).examine(Lesson((Example(*other),)), Problem("p", variant[0]))
-    assert asked + f" {variant[1]}\nAnswer: {variant[2]}\n\n" == schooled
+    schooled = "".join(p.text for p in written(ARITHMETIC, variant, 1, 1))
+    asked = Prompts(str(PROMPTS / "none")).examine(_lesson(other), Problem("p", variant.question))
+    assert asked + f" {variant.working}\nAnswer: {variant.answer}\n\n" == schooled
 
 
 # --- the conditions ---------------------------------------------------------------------------------------

@@ -13,11 +13,9 @@ from typing import Any
 
 import torch
 
-from docendo.schoolhouse.schooling import tokenizer
 from docendo.schoolhouse.schooling.courses import COURSES, STUDY_COURSES, smoke
 from docendo.schoolhouse.schooling.model import Llama, save
 from docendo.schoolhouse.schooling.train import Course, follow_rate, group_accuracy, school
-from docendo.schoolhouse.world import World
 
 EVERY = (*COURSES, *STUDY_COURSES)
 
@@ -37,11 +35,11 @@ def base_of(course: Course, out: Path) -> Llama | None:
 def card(course: Course, model: Llama, facts: dict[str, Any]) -> str:
     """The model card: what it read, how long it took, what it can do on numbers held out for tuning."""
     parameters = sum(p.numel() for p in model.parameters())
-    shape = course.size
+    shape, followed = course.size, follow_rate(model, course.taught, 1, 512)
     lines = [
         f"# {course.name}",
         "",
-        "A model of docendo's schoolhouse: trained from scratch on procedurally generated, worded arithmetic. It",
+        f"A model of docendo's schoolhouse: trained from scratch on procedurally generated {course.taught.about}. It",
         "speaks the schoolhouse's few hundred words and nothing else; it foretells nothing of large models.",
         "",
         "| | |",
@@ -50,10 +48,10 @@ def card(course: Course, model: Llama, facts: dict[str, Any]) -> str:
         f"| seed | {course.seed} |",
         f"| read | {facts['tokens']:,} tokens in {facts['steps']:,} steps, {facts['seconds'] / 60:.0f} minutes |",
         f"| grown from | {course.base or 'nothing'} |",
-        f"| follows a shown method (held-out numbers, made-up families) | {follow_rate(model, 1, 512):.1%} |",
+        f"| follows a shown method (held-out numbers, made-up families) | {followed:.1%} |",
     ]
     if course.world is not None:
-        known = group_accuracy(model, World(course.world), per_family=2)
+        known = group_accuracy(model, course.taught, course.world, per_family=2)
         lines.append(f"| world | {course.world}, family frequency 1/rank^{course.zipf} |")
         lines += [
             f"| writes the right working unaided: {group} families | {share:.1%} |"
@@ -88,8 +86,9 @@ def main(arguments: list[str] | None = None) -> int:
             course, given.out / course.name, threads=given.threads, start=start,
             say=lambda line: print(line, flush=True), compiled=not given.no_compile,
         )  # fmt: skip
-        save(model, tokenizer.build(), given.out / course.name / "model", card(course, model, facts))
-        print(f"{course.name}: written to {given.out / course.name / 'model'}", flush=True)
+        folder = given.out / course.name / "model"
+        save(model, course.taught.tokenizer(), folder, card(course, model, facts))
+        print(f"{course.name}: written to {folder}", flush=True)
     return 0
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from docendo.schoolhouse.families import SHIPPED_SEED
 from docendo.schoolhouse.schooling import tokenizer
 from docendo.schoolhouse.schooling.model import Size
 from docendo.schoolhouse.schooling.train import Course
-from docendo.schoolhouse.world import SHIPPED_SEED
 
 _VOCABULARY = len(tokenizer.vocabulary())
 
@@ -44,7 +44,43 @@ SECOND_STUDENT = Course(
     rows=16,
     listed=0.2,
 )
-COURSES: tuple[Course, ...] = (STUDENT, SECOND_STUDENT, BASE, TEACHER)
+
+# The code domain. Its constants stand behind their labels already, so none of its documents is turned round.
+_CODE_VOCABULARY = len(tokenizer.code_vocabulary())
+
+CODE_STUDENT = Course(
+    name="code-student",
+    seed=41,
+    size=Size(hidden=128, layers=5, heads=4, intermediate=352, vocabulary=_CODE_VOCABULARY),
+    steps=1800,
+    rows=16,
+    listed=0.0,
+    domain="code",
+)
+CODE_SECOND_STUDENT = replace(
+    CODE_STUDENT,
+    name="code-student-2",
+    seed=61,
+    size=Size(hidden=96, layers=5, heads=4, intermediate=288, vocabulary=_CODE_VOCABULARY),
+)
+CODE_BASE = replace(
+    CODE_STUDENT,
+    name="code-teacher-base",
+    seed=52,
+    size=Size(hidden=144, layers=5, heads=6, intermediate=400, vocabulary=_CODE_VOCABULARY),
+)
+CODE_TEACHER = replace(
+    CODE_BASE,
+    name="code-teacher",
+    seed=53,
+    steps=180,
+    rate=8e-4,
+    world=SHIPPED_SEED,
+    base=CODE_BASE.name,
+)
+COURSES: tuple[Course, ...] = (
+    STUDENT, SECOND_STUDENT, BASE, TEACHER, CODE_STUDENT, CODE_SECOND_STUDENT, CODE_BASE, CODE_TEACHER,
+)  # fmt: skip
 
 # For `docendo study m1`, and not shipped: three teachers, each from a base of its own, schooled in a world that
 # nothing was tuned on; and one schooled so long, on all families alike, that it can only slip in execution.

@@ -9,17 +9,15 @@ unrelated lesson, several lessons), so that a control measures information and n
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from docendo.schoolhouse import words
-from docendo.schoolhouse.world import Family, World, random_method, random_numbers, split_of
-
-_QUANTITY = re.compile(r"\b(\d+) ([a-z]+)")
+from docendo.schoolhouse.families import Family, FamilyWorld, Variant, split_of
+from docendo.schoolhouse.schooling.domains import Domain
 
 Document = tuple[list[int], list[float]]
 
@@ -64,103 +62,81 @@ class Scribe:
         return ids, weights
 
 
-def made_up_family(rng: random.Random) -> Family:
-    """A family that belongs to no world: any words in any role, any method under any phrase."""
-    things = rng.choice((3, 3, 4))
-    if rng.random() < 0.5:
-        actor, nouns = rng.choice(words.THEMES)
-        labels = tuple(rng.sample(nouns, things))
-    else:
-        actor = rng.choice(words.THEMES)[0]
-        labels = tuple(rng.sample([n for _, ns in words.THEMES for n in ns], things))
-    x, y, z = labels[:3]
-    named = rng.random() < 0.5
-    phrase = (
-        words.RULE.format(rule=rng.choice(words.rule_names()))
-        if named
-        else rng.choice(words.PHRASES).format(x=x, y=y, z=z)
-    )
-    telling, asking = rng.choice(words.TELLINGS[things]), rng.choice(words.ASKINGS)
-    return Family("", "", "untaught", telling, actor, labels, phrase, asking, random_method(rng, things))
-
-
-def draw(rng: random.Random, family: Family, split: str = "school") -> tuple[str, str, str]:
-    """One variant of a family from a split: question, working, answer."""
+def draw(rng: random.Random, family: Family, split: str = "school") -> Variant:
+    """One variant of a family from a split."""
     while True:
-        numbers = random_numbers(rng, len(family.labels))
-        worked = family.work(numbers)
-        question = family.question(numbers)
-        if worked is not None and split_of(question) == split:
-            return question, worked[0], str(worked[1])
+        variant = family.sample(rng)
+        if variant is not None and split_of(variant.question) == split:
+            return variant
 
 
-def written(variant: tuple[str, str, str], wording: float, working: float, form: str = "full") -> list[Piece]:
+def written(
+    domain: Domain, variant: Variant, wording: float, working: float, form: str = "full"
+) -> list[Piece]:
     """A problem as the school writes it. `form`: full, answer (no working) or working (no answer)."""
-    question, steps, answer = variant
-    pieces = [Piece(f"Question: {question}", wording)]
+    pieces = [Piece(f"Question: {variant.question}", wording)]
     if form != "answer":
-        pieces.append(Piece(f"\nWorking: {steps}", working))
+        pieces.append(Piece(f"\nWorking: {variant.working}", working))
     if form != "working":
-        pieces.append(Piece(f"\nAnswer: {answer}", working))
+        pieces.append(Piece(domain.answer.format(variant.answer), working))
     return [*pieces, Piece("\n\n", working)]
 
 
-def listed(pieces: list[Piece]) -> list[Piece]:
+def listed(domain: Domain, pieces: list[Piece]) -> list[Piece]:
     """The same with every quantity after its label ("pies 5") in questions too, as workings have it.
 
     Finding a value by the label it stands *before* comes late and suddenly, and for some seeds very late; finding
     it behind the label comes at once and brings the other with it.
     """
-    return [
-        Piece(_QUANTITY.sub(r"\2 \1", p.text), p.weight) if p.text.startswith("Question:") else p
-        for p in pieces
-    ]
+    return [Piece(domain.listed(p.text), p.weight) if p.text.startswith("Question:") else p for p in pieces]
 
 
 def in_context_documents(
-    rng: random.Random, scribe: Scribe, weights: Weights, split: str = "school"
+    domain: Domain, rng: random.Random, scribe: Scribe, weights: Weights, split: str = "school"
 ) -> Iterator[Document]:
     """The students' reading: lessons and exams on made-up families, in all the forms a student may be shown."""
     while True:
-        family = made_up_family(rng)
+        family = domain.made_up(rng)
         form = rng.choices(
             ("full", "answer", "working", "none", "unrelated", "several"), (78, 4, 4, 4, 3, 7)
         )[0]
         first = draw(rng, family, split)
+        wording, lesson, exam = weights.wording, weights.lesson, weights.exam
         if form == "full":
-            pieces = written(first, weights.wording, weights.lesson)
+            pieces = written(domain, first, wording, lesson)
             for _ in range(2):
-                pieces += written(draw(rng, family, split), weights.wording, weights.exam)
+                pieces += written(domain, draw(rng, family, split), wording, exam)
         elif form == "none":
-            pieces = written(first, weights.wording, weights.lesson)
+            pieces = written(domain, first, wording, lesson)
         elif form in ("answer", "working"):
-            pieces = written(first, weights.wording, weights.wording, form)
-            pieces += written(
-                draw(rng, family, split),
-                weights.wording,
-                weights.exam if form == "working" else weights.lesson,
-            )
+            pieces = written(domain, first, wording, wording, form)
+            # A program alone says what to do; the result of a sum does not.
+            told = form == "working" or domain.answers_tell
+            pieces += written(domain, draw(rng, family, split), wording, exam if told else lesson)
         elif form == "unrelated":
-            pieces = written(first, weights.wording, weights.lesson)
-            pieces += written(draw(rng, made_up_family(rng), split), weights.wording, weights.lesson)
+            pieces = written(domain, first, wording, lesson)
+            pieces += written(domain, draw(rng, domain.made_up(rng), split), wording, lesson)
         else:
-            others = [family, made_up_family(rng)]
+            others = [family, domain.made_up(rng)]
             rng.shuffle(others)
-            pieces = [
-                p for f in others for p in written(draw(rng, f, split), weights.wording, weights.lesson)
-            ]
-            pieces += written(first, weights.wording, weights.exam)
-        yield scribe.document(listed(pieces) if rng.random() < weights.listed else pieces)
+            pieces = [p for f in others for p in written(domain, draw(rng, f, split), wording, lesson)]
+            pieces += written(domain, first, wording, exam)
+        yield scribe.document(listed(domain, pieces) if rng.random() < weights.listed else pieces)
 
 
 def world_documents(
-    rng: random.Random, scribe: Scribe, weights: Weights, world: World, zipf: float
+    domain: Domain,
+    rng: random.Random,
+    scribe: Scribe,
+    weights: Weights,
+    world: FamilyWorld[Any],
+    zipf: float,
 ) -> Iterator[Document]:
     """The teacher's schooling: single solved problems of the world, families as frequent as 1 / rank**zipf."""
     frequency = [1 / (rank + 1) ** zipf for rank in range(len(world.taught))]
     while True:
         family = rng.choices(world.taught, frequency)[0]
-        yield scribe.document(written(draw(rng, family), weights.wording, weights.exam))
+        yield scribe.document(written(domain, draw(rng, family), weights.wording, weights.exam))
 
 
 def mixed(

@@ -1,24 +1,38 @@
-"""The school's tokenizer: one token a word, a number or a field label, lossless on the world's texts.
+"""The school's tokenizers: one token a word, a number, a field label or a piece of Python, lossless on its texts.
 
-A token carries the space before it, so text is recovered exactly by joining tokens; numbers up to LARGEST are
-single tokens, so that small models spend their depth on methods and not on digits.
+A token carries the space before it, so text is recovered exactly by joining tokens. In the arithmetic domain
+numbers up to LARGEST are single tokens, so that small models spend their depth on methods and not on digits; in
+the code domain a line break with its indent, an operator or an idiom such as "[x for x in " is one.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from docendo.schoolhouse import words
+from docendo.schoolhouse.code import operations
+from docendo.schoolhouse.code import words as code_words
 
 BOS, UNKNOWN, END = "<s>", "<unk>", "\n\n"
 FIELDS = ("Question:", "\nWorking:", "\nAnswer:")
 _PIECE = r"Question:|\nWorking:|\nAnswer:|\n\n| ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]|\s"
 
+OPENED, CLOSED = "\nAnswer:\n```python\n", "\n```"
+"""What stands around a program."""
+# Python's tokens and idioms, and the words after which a function's name stands (it carries no space itself).
+PYTHON = (
+    "def ", "return ", "\n    ", " = ", "(", "):", ")", "[", "]", "[:", ":]", "[-", "[::-1]", "-",
+    " + ", " - ", " * ", " // ", " % ", " > ", " < ", " == ", "[x for x in ", " for x in ", "[x", " if x",
+    "sorted(", "sum(", "len(", "max(", "str(", '"".join(', ".upper()", ", default=",
+)  # fmt: skip
+_BEFORE_NAMES = (" Write ", " write ", " define ")
+
 
 def vocabulary() -> list[str]:
-    """Every token in its fixed order: marks, fields, punctuation, numbers, then words with their leading space."""
+    """Every token of the arithmetic domain in its fixed order: marks, fields, punctuation, numbers, then words."""
     texts: list[str] = [" " + asking for asking in words.ASKINGS]
     texts += [" " + told.format(*"0123", actor="") for told in (*words.TELLINGS[3], *words.TELLINGS[4])]
     texts += [" " + phrase.format(x="", y="", z="") for phrase in words.PHRASES]
@@ -27,17 +41,51 @@ def vocabulary() -> list[str]:
         " " + n for _, nouns in words.THEMES for n in nouns
     ]
     texts += [" " + name for name in words.rule_names()] + [" " + op for op in words.OPERATIONS]
-    pieces = {piece for text in texts for piece in re.findall(r" [A-Za-z]+", text)}
     numbers = [f" {n}" for n in range(words.LARGEST + 1)]
-    return [BOS, UNKNOWN, END, *FIELDS, ".", ",", "?", " =", *numbers, *sorted(pieces)]
+    return [BOS, UNKNOWN, END, *FIELDS, ".", ",", "?", " =", *numbers, *_spaced(texts)]
+
+
+def code_vocabulary() -> list[str]:
+    """Every token of the code domain in its fixed order: marks, fields, punctuation, Python, digits, then words."""
+    texts = [
+        " " + told.format(*"000", f="", v="").replace("()", "")
+        for told in (*code_words.TELLINGS[2], *code_words.TELLINGS[3])
+    ]
+    texts += [" " + phrase for phrases in code_words.PHRASES.values() for phrase in phrases]
+    texts += [" " + words.RULE.format(rule=name) for name in words.rule_names()]
+    for table in (*operations.OPERATIONS.values(), *operations.ENDINGS.values()):
+        texts += [" " + operation.says.format(k="") for operation in table.values()]
+    labels = [f" {label}=" for label in code_words.LABELS]
+    names = [*code_words.NAMES, *(variable for _, variable in code_words.THEMES)]
+    pieces = (OPENED, CLOSED, ".", ",", *PYTHON, *_BEFORE_NAMES, *"0123456789")
+    return [BOS, UNKNOWN, END, *FIELDS[:2], *pieces, *labels, *names, *_spaced(texts)]
 
 
 def build() -> Tokenizer:
-    """The tokenizer, as Hugging Face's `tokenizers` stores it in tokenizer.json."""
-    vocab = {token: i for i, token in enumerate(vocabulary())}
-    tokenizer = Tokenizer(models.WordLevel(vocab, unk_token=UNKNOWN))
+    """The arithmetic domain's tokenizer, as Hugging Face's `tokenizers` stores it in tokenizer.json."""
+    tokenizer = _built(vocabulary(), _PIECE)
     tokenizer.normalizer = normalizers.Replace(Regex("[ \t]+"), " ")
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_PIECE), behavior="isolated")
+    return tokenizer
+
+
+def build_code() -> Tokenizer:
+    """The code domain's tokenizer. White space is Python's, so nothing is normalised."""
+    fixed = sorted((END, *FIELDS[:2], OPENED, CLOSED, *PYTHON, *_BEFORE_NAMES), key=len, reverse=True)
+    return _built(
+        code_vocabulary(), "|".join([*map(re.escape, fixed), " [A-Za-z]+=?|[A-Za-z]+|[0-9]+|\\s|[^\\s]"])
+    )
+
+
+def _spaced(texts: Iterable[str]) -> list[str]:
+    """The words of texts, each with its leading space."""
+    return sorted({piece for text in texts for piece in re.findall(r" [A-Za-z]+", text)})
+
+
+def _built(vocabulary: Sequence[str], pattern: str) -> Tokenizer:
+    tokenizer = Tokenizer(
+        models.WordLevel({token: i for i, token in enumerate(vocabulary)}, unk_token=UNKNOWN)
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), behavior="isolated")
     tokenizer.decoder = decoders.Fuse()
     tokenizer.add_special_tokens([BOS, UNKNOWN])
     return tokenizer

@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from docendo.schoolhouse.schooling import curriculum, tokenizer
+from docendo.schoolhouse.families import GROUPS
+from docendo.schoolhouse.schooling import curriculum
 from docendo.schoolhouse.schooling.curriculum import Scribe, Weights
+from docendo.schoolhouse.schooling.domains import DOMAINS, Domain
 from docendo.schoolhouse.schooling.model import Llama, Size, checkpoint
-from docendo.schoolhouse.world import GROUPS, World
 
-ROW = 160
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
@@ -36,13 +36,14 @@ class Course:
         seed: fixes weights and documents.
         size: the model's shape.
         steps: optimiser steps.
-        rows: rows of `ROW` tokens a step.
+        rows: rows of the domain's length a step.
         rate: peak learning rate of AdamW; Muon, for the matrices, takes five times as much.
         world: the world seed for a teacher's schooling; None for families made up on the spot.
         zipf: exponent of the families' frequency in the world.
         made_up: share of made-up documents beside the world's, so that a teacher still reads examples.
         listed: share of made-up documents with their quantities behind their labels (see `curriculum.listed`).
         base: the course whose weights this one starts from.
+        domain: what is taught, by its name in `DOMAINS`.
     """
 
     name: str
@@ -56,24 +57,33 @@ class Course:
     made_up: float = 0.2
     listed: float = 0.3
     base: str | None = None
+    domain: str = "arithmetic"
+
+    @property
+    def taught(self) -> Domain:
+        """The domain."""
+        return DOMAINS[self.domain]
 
 
 def documents(course: Course, seed: str, scribe: Scribe) -> Iterator[curriculum.Document]:
     """The course's documents for one step (or for the evaluation) from a seed of its own."""
     rng = random.Random(f"docendo schooling {course.seed} {seed}")
-    made_up = curriculum.in_context_documents(rng, scribe, Weights(listed=course.listed))
+    domain = course.taught
+    made_up = curriculum.in_context_documents(domain, rng, scribe, Weights(listed=course.listed))
     if course.world is None:
         return made_up
-    lived = curriculum.world_documents(rng, scribe, Weights(), World(course.world), course.zipf)
+    lived = curriculum.world_documents(
+        domain, rng, scribe, Weights(), domain.world(course.world), course.zipf
+    )
     return curriculum.mixed(rng, lived, made_up, course.made_up)
 
 
-def tensors(stream: Iterator[curriculum.Document], count: int) -> Batch:
-    """Ids, loss weights, document numbers and positions, each (count, ROW)."""
-    ids, weights, owner = curriculum.rows(stream, ROW, count)
+def tensors(stream: Iterator[curriculum.Document], length: int, count: int) -> Batch:
+    """Ids, loss weights, document numbers and positions, each (count, length)."""
+    ids, weights, owner = curriculum.rows(stream, length, count)
     starts = np.zeros_like(owner)
-    starts[:, 1:] = np.where(owner[:, 1:] != owner[:, :-1], np.arange(1, ROW), 0)
-    positions = np.arange(ROW) - np.maximum.accumulate(starts, axis=1)
+    starts[:, 1:] = np.where(owner[:, 1:] != owner[:, :-1], np.arange(1, length), 0)
+    positions = np.arange(length) - np.maximum.accumulate(starts, axis=1)
     return tuple(torch.from_numpy(a) for a in (ids, weights, owner, positions))  # type: ignore[return-value]
 
 
@@ -109,51 +119,54 @@ def schedule(step: int, steps: int) -> float:
 
 
 @torch.no_grad()
-def follow_rate(model: Llama, seed: int, count: int = 256, split: str = "dev") -> float:
+def follow_rate(model: Llama, domain: Domain, seed: int, count: int = 256, split: str = "dev") -> float:
     """Share of exam workings (with answer) that greedy decoding would write exactly as the lesson's method demands.
 
     Families are made up on the spot; the numbers come from `split`. Teacher forcing gives the same verdict as
     decoding, since greedy decoding reproduces a text exactly if every one of its tokens is the likeliest.
     """
-    scribe = Scribe(tokenizer.build())
+    scribe = Scribe(domain.tokenizer())
     rng = random.Random(f"docendo follow {seed}")
     right = 0
     for _ in range(count // 32):
         docs = []
         for _ in range(32):
-            family = curriculum.made_up_family(rng)
-            lesson = curriculum.written(curriculum.draw(rng, family, split), 0.0, 0.0)
-            docs.append(
-                scribe.document(lesson + curriculum.written(curriculum.draw(rng, family, split), 0.0, 1.0))
-            )
-        right += sum(_reproduced(model, docs))
+            family = domain.made_up(rng)
+            lesson = curriculum.written(domain, curriculum.draw(rng, family, split), 0.0, 0.0)
+            exam = curriculum.written(domain, curriculum.draw(rng, family, split), 0.0, 1.0)
+            docs.append(scribe.document(lesson + exam))
+        right += sum(_reproduced(model, domain.row, docs))
     return right / (count // 32 * 32)
 
 
 @torch.no_grad()
-def group_accuracy(model: Llama, world: World, split: str = "dev", per_family: int = 1) -> dict[str, float]:
+def group_accuracy(
+    model: Llama, domain: Domain, world: int, split: str = "dev", per_family: int = 1
+) -> dict[str, float]:
     """Per group: share of problems whose reference working and answer greedy decoding would write, without a lesson."""
-    scribe, rng = Scribe(tokenizer.build()), random.Random("docendo group accuracy")
+    scribe, rng = Scribe(domain.tokenizer()), random.Random("docendo group accuracy")
     found: dict[str, float] = {}
     for group in GROUPS:
         docs = [
-            scribe.document(curriculum.written(curriculum.draw(rng, family, split), 0.0, 1.0))
-            for family in world.families
+            scribe.document(curriculum.written(domain, curriculum.draw(rng, family, split), 0.0, 1.0))
+            for family in domain.world(world).families
             if family.group == group
             for _ in range(per_family)
         ]
-        verdicts = [v for i in range(0, len(docs), 32) for v in _reproduced(model, docs[i : i + 32])]
+        verdicts = [
+            v for i in range(0, len(docs), 32) for v in _reproduced(model, domain.row, docs[i : i + 32])
+        ]
         found[group] = sum(verdicts) / len(verdicts)
     return found
 
 
-def _reproduced(model: Llama, docs: list[curriculum.Document]) -> list[bool]:
+def _reproduced(model: Llama, length: int, docs: list[curriculum.Document]) -> list[bool]:
     """For each document: whether every token of weight 1 is the likeliest."""
-    ids = torch.zeros(len(docs), ROW, dtype=torch.long)
-    weights = torch.zeros(len(docs), ROW)
+    ids = torch.zeros(len(docs), length, dtype=torch.long)
+    weights = torch.zeros(len(docs), length)
     for i, (tokens, worth) in enumerate(docs):
         ids[i, : len(tokens)], weights[i, : len(tokens)] = torch.tensor(tokens), torch.tensor(worth)
-    positions = torch.arange(ROW).expand(len(docs), ROW)
+    positions = torch.arange(length).expand(len(docs), length)
     likeliest = model.logits(model(ids[:, :-1], torch.zeros_like(ids)[:, :-1], positions[:, :-1])).argmax(-1)
     return ((likeliest == ids[:, 1:]) | (weights[:, 1:] == 0)).all(1).tolist()
 
@@ -185,7 +198,7 @@ def school(
     torch.set_num_threads(threads)
     torch.manual_seed(course.seed)
     folder.mkdir(parents=True, exist_ok=True)
-    model, scribe = Llama(course.size), Scribe(tokenizer.build())
+    model, scribe = Llama(course.size), Scribe(course.taught.tokenizer())
     if start is not None:
         model.load_state_dict(start.state_dict())
     moving = optimisers(model, course.rate)
@@ -206,7 +219,9 @@ def school(
         factor = schedule(step, course.steps)
         for peak, group in zip(peaks, [g for o in moving for g in o.param_groups], strict=True):
             group["lr"] = peak * factor
-        value = measure(model, *tensors(documents(course, f"step {step}", scribe), course.rows))
+        value = measure(
+            model, *tensors(documents(course, f"step {step}", scribe), course.taught.row, course.rows)
+        )
         _improve(model, moving, value)
         if (step + 1) % every == 0 or step + 1 == course.steps:
             seconds = time.perf_counter() - began
@@ -224,7 +239,7 @@ def school(
             )
     facts = {
         "steps": course.steps,
-        "tokens": course.steps * course.rows * ROW,
+        "tokens": course.steps * course.rows * course.taught.row,
         "seconds": time.perf_counter() - began,
     }
     return model, facts
@@ -241,11 +256,14 @@ def _improve(model: Llama, moving: list[torch.optim.Optimizer], value: torch.Ten
 
 def _progress(course: Course, model: Llama, step: int, value: float, seconds: float) -> dict[str, Any]:
     """A line of the log: how far, and how well on numbers kept for tuning (token accuracy alone misleads)."""
-    quality = follow_rate(model, 0) if course.world is None else group_accuracy(model, World(course.world))
+    domain = course.taught
+    quality = (
+        follow_rate(model, domain, 0) if course.world is None else group_accuracy(model, domain, course.world)
+    )
     return {
         "course": course.name,
         "step": step,
-        "tokens": step * course.rows * ROW,
+        "tokens": step * course.rows * course.taught.row,
         "seconds": round(seconds),
         "loss": round(value, 4),
         "quality": quality,

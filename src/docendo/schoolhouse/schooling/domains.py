@@ -1,0 +1,75 @@
+"""What can be schooled: each domain's world, families made up on the spot, tokens, and how its problems are written."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from docendo.schoolhouse import world as arithmetic
+from docendo.schoolhouse.code import world as code
+from docendo.schoolhouse.families import Family, FamilyWorld
+from docendo.schoolhouse.schooling import tokenizer
+
+_QUANTITY = re.compile(r"\b(\d+) ([a-z]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """One domain of the school.
+
+    Attributes:
+        name: names it in courses.
+        about: its problems, for the model cards.
+        world: makes the world of a seed.
+        made_up: makes a family that belongs to no world.
+        tokenizer: makes the tokenizer.
+        row: tokens a row of reading: room for a lesson and two exams.
+        answer: how an answer is written; {} is the answer.
+        answers_tell: whether an answer alone shows how it was come by.
+        listed: a question's text with every quantity behind its label.
+    """
+
+    name: str
+    about: str
+    world: Callable[[int], FamilyWorld[Any]]
+    made_up: Callable[[random.Random], Family]
+    tokenizer: Callable[[], Tokenizer]
+    row: int
+    answer: str
+    answers_tell: bool
+    listed: Callable[[str], str]
+
+
+DOMAINS = {
+    domain.name: domain
+    for domain in (
+        Domain(
+            name="arithmetic",
+            about="worded arithmetic",
+            world=arithmetic.World,
+            made_up=arithmetic.made_up_family,
+            tokenizer=tokenizer.build,
+            row=160,
+            answer="\nAnswer: {}",
+            answers_tell=False,
+            listed=lambda question: _QUANTITY.sub(r"\2 \1", question),
+        ),
+        Domain(
+            name="code",
+            about="small Python functions",
+            world=code.CodeWorld,
+            made_up=code.made_up_family,
+            tokenizer=tokenizer.build_code,
+            row=240,
+            answer=tokenizer.OPENED + "{}" + tokenizer.CLOSED,
+            answers_tell=True,
+            # Constants are told as "label=number" already.
+            listed=lambda question: question,
+        ),
+    )
+}

@@ -96,6 +96,25 @@ class TestOutput:
         assert set(Run(Path("run")).answers()) == {row["id"] for row in rows()[:4]}
         assert capsys.readouterr().out.startswith("4 problems, 20 samples")
 
+    def test_a_budget_stops_it_and_says_how_to_go_on(
+        self, problems: str, capsys: Captured, tmp_path: Path
+    ) -> None:
+        plan = ["--no-equal-cost", "--parallel", "1", *SMALL]
+        assert main(["solve", problems, "--out", "run", "--budget", "30 calls", *plan]) == 0
+        out = " ".join(capsys.readouterr().out.split())
+        assert "Stopped: the budget of 30 calls is used up; " in out
+        assert "To go on: docendo solve --resume run --budget LIMITS" in out
+        assert "the budget of 30 calls is used up" in (tmp_path / "run" / "report.html").read_text("utf-8")
+        assert main(["solve", "--resume", "run", "--budget", "", "--json", "--quiet"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["stopped"] is None
+        assert found["finished"] == found["planned"] == 12
+        assert sum(item["calls"] for item in found["bill"]["items"]) > 30
+
+    def test_a_budget_that_says_nothing_is_refused(self, problems: str, capsys: Captured) -> None:
+        assert main(["solve", problems, "--budget", "a lot", *SMALL]) == 2
+        assert "'a lot' is not understood" in capsys.readouterr().err
+
     def test_settings_reach_the_run(self, problems: str) -> None:
         options = ["--no-equal-cost", "--seed", "7", "--student", "school:a", "--student", "school:b"]
         options += ["--top-k", "5"]
@@ -161,7 +180,8 @@ class TestJson:
         out, err = capsys.readouterr()
         assert len(out.splitlines()) == 1
         run = Run(Path("run"))
-        assert json.loads(out) == run.summary().json() | {"answers": run.answers()}
+        extra = {"bill": run.bill().json(), "answers": run.answers()}
+        assert json.loads(out) == run.summary().json() | extra
         assert json.loads(out)["arms"]["sum"]["accuracy"] == 1.0
         assert "SUM beat SC" in err
 

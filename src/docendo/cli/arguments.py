@@ -46,8 +46,16 @@ SETTINGS: tuple[tuple[str, str, type, str, Any, str], ...] = (
     ),
     ("--parallel", "parallel", int, "N", 8, "problems under way at once"),
     ("--seed", "seed", int, "N", 0, "fixes every draw of the run"),
+    (
+        "--budget",
+        "budget",
+        str,
+        "LIMITS",
+        "",
+        'stop asking at a limit, such as "5 USD", "2M tokens", "10k calls", "30 min", or several with commas between',
+    ),
 )
-_TOLD = {"max_tokens": "128 for the school's models, 2048 for others"}
+_TOLD = {"max_tokens": "128 for the school's models, 2048 for others", "budget": "none"}
 """Defaults that the help puts into words."""
 
 _TEACHING = ("teacher", "lessons", "temperature")

@@ -18,7 +18,7 @@ from docendo.cli.ink import Ink, dim
 from docendo.cli.progress import Progress
 from docendo.cli.show import outcomes, show_command
 from docendo.cli.story import tell_lessons
-from docendo.cli.tables import show_summary, state_lines
+from docendo.cli.tables import show_bill, show_summary, state_lines, stopped_lines
 from docendo.cli.words import duration, one_line, plain
 from docendo.errors import ConfigError
 from docendo.solve.arms import Summary
@@ -36,8 +36,8 @@ def solve(arguments: argparse.Namespace) -> None:
     settings = typed.given_settings(arguments)
     if arguments.resume is not None:
         _refuse_with_resume(arguments, settings)
-        folder = arguments.resume
-        _finish(arguments, "solve", lambda watch: resume(folder, watch=watch))
+        folder, budget = arguments.resume, settings.get("budget")
+        _finish(arguments, "solve", lambda watch: resume(folder, watch=watch, budget=budget))
         return
     _finish(
         arguments,
@@ -88,7 +88,8 @@ def _finish(arguments: argparse.Namespace, title: str, work: Callable[[Watch], R
             run = work(progress.figures)
         summary = run.summary()
         if arguments.json:  # first, so that a disk too full for the report does not cost the result
-            print(json.dumps(summary.json() | {"answers": run.answers()}), flush=True)
+            found = summary.json() | {"bill": run.bill().json(), "answers": run.answers()}
+            print(json.dumps(found), flush=True)
         console = errors if arguments.json else Ink()
         silent = arguments.json and arguments.quiet
         if not silent:
@@ -118,7 +119,7 @@ def _refuse_with_resume(arguments: argparse.Namespace, settings: dict[str, objec
         if getattr(arguments, name) is not None
     ]
     extra = [name.upper() if name == "problems" else f"--{name}" for name in names]
-    extra += [typed.option_of(field) for field in settings]
+    extra += [typed.option_of(field) for field in settings if field != "budget"]
     if extra:
         raise ConfigError(
             f"--resume goes on with a run as it was planned; leave out {', '.join(extra)}, or start a new run"
@@ -143,6 +144,9 @@ def _show(console: Ink, run: Run, summary: Summary) -> None:
     else:
         for line in state_lines(summary):
             console.print(dim(line))
+    show_bill(console, run.bill())
+    for line in stopped_lines(summary, shlex.quote(str(run.folder))):
+        console.print(Text(line, style="bold"))
 
 
 def _show_lessons(console: Ink, view: RunView) -> None:

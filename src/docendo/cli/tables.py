@@ -16,6 +16,7 @@ from docendo.cli.ink import dim
 from docendo.cli.words import amount, listed, many, one_line, percent, points, span
 from docendo.solve.arms import Summary
 from docendo.solve.arms import Table as Arms
+from docendo.solve.spent import Bill
 from docendo.stats import Interval
 
 _WIDE = 72  # columns that the whole tables need
@@ -103,6 +104,46 @@ def state_lines(summary: Summary) -> list[str]:
             counts = ", ".join(f"{count:,} {state}" for state, count in states.items() if count)
             lines.append(f"Replies of the {who}: {counts}. Truncated and failed ones have no score.")
     return lines
+
+
+def stopped_lines(summary: Summary, folder: str) -> list[str]:
+    """Why a run asked for no more, what that means for its problems, and how to go on."""
+    if summary.stopped is None or summary.problems == summary.planned:
+        return []
+    cut = summary.cut_short
+    left = summary.planned - summary.problems - cut
+    parts = [f"{summary.problems:,} of {many(summary.planned, 'problem')} finished"]
+    if cut:
+        parts.append(f"{cut:,} cut short and answered from what there was, in no table")
+    if left:
+        parts.append(f"{left:,} without an answer")
+    return [
+        f"Stopped: {summary.stopped}; {', '.join(parts)}.",
+        f"To go on: docendo solve --resume {folder} --budget LIMITS",
+    ]
+
+
+def show_bill(console: Console, bill: Bill) -> None:
+    """What was paid by model and purpose; nothing for a run of built-in models alone, which cost no money."""
+    if all(item.model.startswith("school:") for item in bill.items):
+        return
+    priced = bill.money is not None
+    table = _table(
+        "asked", "for", "calls", "sent", "cached", "written", *([bill.currency or ""] if priced else [])
+    )
+    for item in bill.items:
+        usage = item.usage
+        written = amount(usage.completion)
+        if usage.reasoning:
+            written += f" ({amount(usage.reasoning)} hidden)"
+        failed = f" ({item.failed:,} failed)" if item.failed else ""
+        sums = ["–" if item.money is None else f"{item.money:.2f}"] if priced else []
+        row = (f"{item.calls:,}{failed}", amount(usage.prompt), amount(usage.cached), written, *sums)
+        table.add_row(Text(one_line(item.model)), item.purpose, *row)
+    if priced:
+        table.add_row("", "", "", "", "", "", f"{bill.money:.2f}")
+    console.print()
+    console.print(table)
 
 
 def _heading(summary: Summary) -> str:

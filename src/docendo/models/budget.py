@@ -161,6 +161,25 @@ def currency_of(prices: Mapping[str, Prices]) -> str | None:
     return known.pop() if known else None
 
 
+def budget_of(text: str, prices: Mapping[str, Prices]) -> Budget | None:
+    """The budget that a setting says, checked against the prices there are; None for an empty setting.
+
+    Raises:
+        ConfigError: it limits money, and no model has prices or they are in another currency.
+    """
+    if not text:
+        return None
+    budget = Budget.parse(text)
+    currency = currency_of(prices)
+    if budget.money is not None and currency != budget.currency:
+        known = f"the prices are in {currency}" if currency else "no model has prices"
+        raise ConfigError(
+            f"budget: {text!r} limits money in {budget.currency}, but {known}; say prices in {budget.currency} in "
+            "the run file ([teacher.prices]), or limit tokens or calls"
+        )
+    return budget
+
+
 def not_asked(reply: Reply | None) -> bool:
     """Whether the call of this reply never left, because a stop condition was met."""
     return reply is not None and reply.error is not None and reply.error.startswith(NOT_ASKED)

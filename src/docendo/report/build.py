@@ -25,6 +25,7 @@ from docendo.report import plots, stories, tables, words
 from docendo.report.numbers import count, millions, percent, points, step, tick, times
 from docendo.solve.arms import summarise
 from docendo.solve.curves import SUBSETS, curves
+from docendo.solve.spent import bill
 from docendo.store import RunView, Store
 
 HERE = Path(__file__).parent
@@ -97,7 +98,7 @@ def render(view: RunView) -> str:
         agreement=words.agreement(summary, view),
         plots=plots.all_plots(summary, found),
         points_rows=tables.points(found, summary.overall),
-        calls=view.totals(),
+        bill=bill(view),
         version=__version__,
         draws=DRAWS,
         subsets=SUBSETS,

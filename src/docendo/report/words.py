@@ -143,6 +143,13 @@ def more(summary: Summary) -> str:
 def notices(summary: Summary, about: About) -> list[str]:
     """What should be known before any figure is believed."""
     found = []
+    if summary.stopped is not None and summary.problems < summary.planned:
+        cut = (
+            f"; {plural(summary.cut_short, 'problem')} cut short by it count in no table"
+            if summary.cut_short
+            else ""
+        )
+        found.append(f"The run was stopped: {summary.stopped}{cut}.")
     if summary.problems < summary.planned:
         found.append(
             f"This run is not finished: {count(summary.problems)} of {plural(summary.planned, 'problem')} "

@@ -87,7 +87,8 @@ class Summary:
     `problems` counts the finished ones, `planned` all; `judged` those finished with a gold answer, which are the
     denominator of every accuracy. `auc` is the chance that, of two lessons for one problem, the one with the
     right answer has the higher LbT score; `auc_pooled` the same over lessons of all problems. `states` and
-    `exam_states` count how the teacher's and the students' replies were graded.
+    `exam_states` count how the teacher's and the students' replies were graded. `stopped` says why the run asked
+    for no more, where a budget ended it; `cut_short` counts the problems that it left half-way, in no table.
     """
 
     problems: int
@@ -103,6 +104,8 @@ class Summary:
     lessons: int
     samples: int
     facts: Sequence[Facts]
+    stopped: str | None = None
+    cut_short: int = 0
 
     @property
     def judged(self) -> int:
@@ -121,6 +124,8 @@ class Summary:
             "planned": self.planned,
             "states": dict(self.states),
             "exam_states": dict(self.exam_states),
+            "stopped": self.stopped,
+            "cut_short": self.cut_short,
         }
 
 
@@ -134,6 +139,8 @@ def summarise(view: RunView, draws: int = 2000) -> Summary:
     with view.snapshot():
         facts = gather(view)
         planned = sum(1 for _ in view.problems())
+        last = view.sessions()[-1:]
+        cut_short = {row.problem for row in view.provisional()}
     judged = [f for f in facts if f.problem.judgeable]
     groups: dict[str, list[Facts]] = defaultdict(list)
     for f in judged:
@@ -164,6 +171,8 @@ def summarise(view: RunView, draws: int = 2000) -> Summary:
         lessons=sum(len(f.scores) for f in facts),
         samples=sum(len(f.keys) for f in facts),
         facts=facts,
+        stopped=last[0].stopped if last else None,
+        cut_short=len(cut_short),
     )
 
 

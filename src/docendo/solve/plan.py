@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from docendo.errors import ConfigError
+from docendo.models.budget import Budget
 from docendo.models.spec import ModelSpec
 from docendo.types import Call, Purpose, Sampling
 
@@ -34,6 +35,7 @@ class Settings:
         prompts: a prompt style or the path of a folder with templates.
         parallel: problems under way at once.
         seed: fixes every draw of the run.
+        budget: when to stop asking, as `Budget.parse` reads it ("5 USD, 2M tokens"); empty for never.
         models: what stands behind names of models that do not say everything themselves, by name.
     """
 
@@ -51,6 +53,7 @@ class Settings:
     prompts: str = "school"
     parallel: int = 8
     seed: int = 0
+    budget: str = ""
     models: Mapping[str, ModelSpec] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -72,6 +75,8 @@ class Settings:
             raise ConfigError(f"setting top_p: {self.top_p} is out of range, above 0 and at most 1")
         if self.top_k < 0:
             raise ConfigError(f"setting top_k: {self.top_k} is negative; 0 switches it off")
+        if self.budget:
+            Budget.parse(self.budget)
         if not self.students:
             raise ConfigError("setting students: an exam needs at least one student")
         if len(set(self.students)) < len(self.students):

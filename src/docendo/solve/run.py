@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -21,18 +21,20 @@ from docendo.data import load_problems, parse, read_lessons
 from docendo.errors import DataError, ModelError, UnspeakableError
 from docendo.exams.select import ProblemPool
 from docendo.models.base import Model
+from docendo.models.budget import Ledger, StopCondition, any_of, budget_of, not_asked
 from docendo.models.gateway import Gateway, Meter
 from docendo.models.resolve import opened
-from docendo.models.spec import ModelSpec
+from docendo.models.spec import ModelSpec, Prices
 from docendo.prompts import Prompts
 from docendo.solve.arms import Summary, summarise
 from docendo.solve.config import configured
 from docendo.solve.plan import Settings
 from docendo.solve.record import facts_of
 from docendo.solve.road import Road, Solved, Stage
+from docendo.solve.spent import Bill, bill
 from docendo.solve.teach import given
 from docendo.store import ModelRow, RunView, Store
-from docendo.types import Example, Problem
+from docendo.types import Call, Example, Problem, Reply
 
 DEFAULT_PROBLEMS = "school:m1"
 Source = str | Path | Iterable[Problem]
@@ -66,6 +68,11 @@ class Run:
         with self.view() as view:
             return summarise(view)
 
+    def bill(self) -> Bill:
+        """Calls, tokens and money by model and purpose, unfinished problems and failed calls included."""
+        with self.view() as view:
+            return bill(view)
+
     @property
     def complete(self) -> bool:
         """Whether every planned problem is finished."""
@@ -73,9 +80,10 @@ class Run:
             return len(view.done_ids()) == sum(1 for _ in view.problems())
 
     def answers(self) -> dict[str, str | None]:
-        """The answer that SUM chose, by problem id."""
+        """The answer that SUM chose, by problem id; of problems that a budget cut short, from what there was."""
         with self.view() as view:
-            return {d.problem: d.choice.answer for d in view.decisions() if d.choice.rule == "sum"}
+            chosen = (*view.provisional(), *view.decisions())
+            return {d.problem: d.choice.answer for d in chosen if d.choice.rule == "sum"}
 
 
 def solve(
@@ -87,6 +95,7 @@ def solve(
     limit: int | None = None,
     models: Mapping[str, Model] | None = None,
     watch: Watch | None = None,
+    stop: StopCondition | None = None,
     **settings: Any,
 ) -> Run:
     """M1: teach every problem, examine the lessons, choose the answers (paper, section 3).
@@ -99,6 +108,7 @@ def solve(
         limit: only the first so many problems.
         models: open models by name, instead of opening those that the settings name.
         watch: is told of progress.
+        stop: says when to ask no more, beside the setting `budget`; not kept in the run folder.
         **settings: fields of `Settings`; `teacher` and `students` may also be `ModelSpec`s, and `base_url` is for
             those of them that are endpoints.
 
@@ -113,7 +123,7 @@ def solve(
     exams = exams if exams is not None else said.exams
     taught = _load(problems, limit or said.limit)
     pool = _pool(problems, exams, taught)
-    return _new_run("solve", taught, pool, plan, {"problems": _name(problems)}, out, models, watch)
+    return _new_run("solve", taught, pool, plan, {"problems": _name(problems)}, out, models, watch, stop)
 
 
 def score(
@@ -159,11 +169,24 @@ def score(
 
 
 def resume(
-    folder: str | Path, *, models: Mapping[str, Model] | None = None, watch: Watch | None = None
+    folder: str | Path,
+    *,
+    models: Mapping[str, Model] | None = None,
+    watch: Watch | None = None,
+    stop: StopCondition | None = None,
+    budget: str | None = None,
 ) -> Run:
-    """Go on with a run; nothing that was recorded is asked again."""
+    """Go on with a run; nothing that was recorded is asked again.
+
+    Args:
+        folder: the run's.
+        models: as for `solve`.
+        watch: as for `solve`.
+        stop: as for `solve`.
+        budget: instead of the one that the run was made with; "" for none.
+    """
     with Store.open(folder) as store:
-        _loop.run(_work(store, models, watch))
+        _loop.run(_work(store, models, watch, stop, budget))
     return Run(Path(folder))
 
 
@@ -203,13 +226,15 @@ def _new_run(
     out: str | Path | None,
     models: Mapping[str, Model] | None,
     watch: Watch | None,
+    stop: StopCondition | None = None,
 ) -> Run:
     if not taught:
         raise DataError("there are no problems to solve")
     road = Road(plan, Prompts(plan.prompts), pool, _nobody, {})
     exam = {p.id: p for problem in taught for p in road.exam_for(problem).problems}
     folder = Path(out) if out is not None else _new_folder(kind)
-    _loop.run(_create(kind, folder, taught, list(exam.values()), plan, more, models, watch))
+    budget_of(plan.budget, _prices(plan))
+    _loop.run(_create(kind, folder, taught, list(exam.values()), plan, more, models, watch, stop))
     return Run(folder)
 
 
@@ -222,6 +247,7 @@ async def _create(
     more: Mapping[str, Any],
     models: Mapping[str, Model] | None,
     watch: Watch | None,
+    stop: StopCondition | None,
 ) -> None:
     """Check everything that can be known before the first call, make the folder, then work."""
     async with AsyncExitStack() as stack:
@@ -233,11 +259,17 @@ async def _create(
         with Store.create(
             folder, kind=kind, config=config, seed=plan.seed, models=rows, taught=taught, exam=exam
         ) as store:
-            await _work(store, models, watch)
+            await _work(store, models, watch, stop)
 
 
-async def _work(store: Store, models: Mapping[str, Model] | None, watch: Watch | None) -> None:
-    """Bring every problem that is not done to the end of the road, `parallel` at a time."""
+async def _work(
+    store: Store,
+    models: Mapping[str, Model] | None,
+    watch: Watch | None,
+    stop: StopCondition | None = None,
+    budget: str | None = None,
+) -> None:
+    """Bring every problem that is not done to the end of the road, `parallel` at a time, while the budget lasts."""
     config = store.config
     plan = Settings.of(config["settings"])
     lessons = {id: [Example(*fields) for fields in own] for id, own in config.get("given", {}).items()}
@@ -249,7 +281,8 @@ async def _work(store: Store, models: Mapping[str, Model] | None, watch: Watch |
             specs = {name: plan.spec(name) for name in sizes}
             models = await stack.enter_async_context(opened(specs))
         _check_same(models, store)
-        gateway = await stack.enter_async_context(Gateway(models, store))
+        ledger = _ledger(store, plan, stop, budget)
+        gateway = await stack.enter_async_context(Gateway(models, store, ledger))
         road = Road(
             plan,
             Prompts(plan.prompts),
@@ -263,9 +296,16 @@ async def _work(store: Store, models: Mapping[str, Model] | None, watch: Watch |
 
         async def work() -> None:
             for problem in todo:
+                if not ledger.may_leave():
+                    return
                 began = time.perf_counter()
                 own = lessons.get(problem.id)
-                solved = await (road.walk(problem) if own is None else road.join(given(problem, own)))
+                cut = _Cut(gateway)
+                way = replace(road, ask=cut.ask)
+                solved = await (way.walk(problem) if own is None else way.join(given(problem, own)))
+                if cut.short:
+                    _keep_provisional(store, solved)
+                    continue
                 store.finish_problem(problem.id, **facts_of(solved), seconds=time.perf_counter() - began)
                 if watch is not None:
                     watch.finished(solved)
@@ -277,6 +317,40 @@ async def _work(store: Store, models: Mapping[str, Model] | None, watch: Watch |
         except ExceptionGroup as errors:
             # The first is the cause; the others are what it did to the problems beside it.
             raise errors.exceptions[0] from None
+        if ledger.why is not None and len(store.done_ids()) < len(taught):
+            store.record_stop(ledger.why)
+
+
+class _Cut:
+    """Asks for one problem, and notices where a budget left a part of it unasked."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self.short = False
+
+    async def ask(self, calls: Sequence[Call]) -> list[Reply]:
+        replies = await self._gateway.ask(calls)
+        self.short = self.short or any(not_asked(reply) for reply in replies)
+        return replies
+
+
+def _keep_provisional(store: Store, solved: Solved) -> None:
+    """Keep what can be chosen from a part of a problem, until the run goes on; nothing where nothing can."""
+    if any(choice.key is not None for choice in solved.choices.values()):
+        store.record_provisional(solved.problem.id, facts_of(solved)["decisions"])
+
+
+def _ledger(store: Store, plan: Settings, stop: StopCondition | None, budget: str | None) -> Ledger:
+    """The run's ledger, with what earlier sessions spent on it."""
+    prices = _prices(plan)
+    conditions = [budget_of(plan.budget if budget is None else budget, prices), stop]
+    before = [(row.model, row.calls, row.usage) for row in store.totals()]
+    before += [(row.model, 1, row.usage) for row in store.errors()]
+    return Ledger(any_of(*(each for each in conditions if each is not None)), prices, before)
+
+
+def _prices(plan: Settings) -> dict[str, Prices]:
+    return {name: spec.prices for name, spec in plan.models.items() if spec.prices is not None}
 
 
 def _names(plan: Settings, kind: str) -> list[str]:

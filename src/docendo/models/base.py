@@ -22,7 +22,8 @@ class Capabilities:
     """What a backend can do.
 
     `parameters` is the model's size (its weight in "cost = tokens computed x parameters"), None where it is
-    not known. `digest` identifies the weights, where they are at hand: a run is not gone on with by others.
+    not known. `digest` identifies the weights, where they are at hand, else what decides the meaning of a
+    request (address, extra fields): a run is not gone on with by others.
     `context` is the longest prompt plus completion in tokens. `batched` says that replies are
     only reproducible when a call's whole `batch` is computed together; the gateway then records a batch's
     replies all at once, so that an interrupted batch is asked again whole.

@@ -12,6 +12,7 @@ from docendo.models.base import Model
 from docendo.models.spec import ModelSpec
 
 if TYPE_CHECKING:
+    from docendo.models.endpoint import Endpoints
     from docendo.models.local import WorkerPool
 
 SHIPPED = Path(__file__).parent.parent / "schoolhouse" / "weights"
@@ -24,7 +25,9 @@ def shipped() -> list[str]:
 
 @asynccontextmanager
 async def opened(specs: Mapping[str, ModelSpec] | Iterable[str]) -> AsyncIterator[Mapping[str, Model]]:
-    """Open models, sharing one pool of workers between those of this machine, and close all at the end.
+    """Open models, and close all at the end.
+
+    Those of this machine share one pool of workers, those of one endpoint its connections and limits.
 
     Args:
         specs: what stands behind each name; or names that say everything themselves.
@@ -37,6 +40,7 @@ async def opened(specs: Mapping[str, ModelSpec] | Iterable[str]) -> AsyncIterato
         specs = {name: ModelSpec.named(name) for name in specs}
     async with AsyncExitStack() as stack:
         pool: WorkerPool | None = None
+        endpoints: Endpoints | None = None
         models: dict[str, Model] = {}
         for name, spec in specs.items():
             if spec.kind == "school":
@@ -45,6 +49,12 @@ async def opened(specs: Mapping[str, ModelSpec] | Iterable[str]) -> AsyncIterato
                 if pool is None:
                     pool = await stack.enter_async_context(WorkerPool())
                 models[name] = LocalModel.open(folder_of(spec.model), name, pool)
+            elif spec.kind in ("openai", "azure"):
+                from docendo.models.endpoint import EndpointModel, Endpoints
+
+                if endpoints is None:
+                    endpoints = await stack.enter_async_context(Endpoints())
+                models[name] = EndpointModel.open(spec, name, endpoints)
             else:
                 raise ConfigError(
                     f"model {name!r}: this version of docendo cannot open {spec.kind}: models yet"

@@ -374,8 +374,9 @@ def _check_same(models: Mapping[str, Model], store: Store) -> None:
         now = models[row.name].capabilities.digest
         if row.digest is not None and now is not None and now != row.digest:
             raise ModelError(
-                f"model {row.name!r} is not the one that {store.folder} was begun with: its files have changed "
-                f"({row.digest[:12]} then, {now[:12]} now). Put the old files back, or make a new run"
+                f"model {row.name!r} is not the one that {store.folder} was begun with: its files, or its address "
+                f"and extra fields, have changed ({row.digest[:12]} then, {now[:12]} now). Put the old ones back, or "
+                "make a new run"
             )
 
 

@@ -56,27 +56,27 @@ def address_of(spec: ModelSpec) -> Address:
     Raises:
         ConfigError: no address, or no key where one is needed; says which variable to set.
     """
-    kind, _, model = spec.model.partition(":")
-    if kind not in ("openai", "azure") or not model:
-        raise ConfigError(f"model {spec.model!r}: endpoints are named openai:MODEL or azure:DEPLOYMENT")
+    kind, model = spec.kind, spec.target
+    if kind not in ("openai", "azure"):
+        raise ConfigError(f"model {spec.label!r}: endpoints are named openai:MODEL or azure:DEPLOYMENT")
     base = spec.base_url or os.environ.get(
         "OPENAI_BASE_URL" if kind == "openai" else "AZURE_OPENAI_ENDPOINT", ""
     )
     if not base:
         if kind == "azure":
             raise ConfigError(
-                f"model {spec.model!r}: where is it? Set base_url, or AZURE_OPENAI_ENDPOINT, to the resource's "
+                f"model {spec.label!r}: where is it? Set base_url, or AZURE_OPENAI_ENDPOINT, to the resource's "
                 "address (https://NAME.openai.azure.com)"
             )
         base = OPENAI
     base = base.strip().rstrip("/")
     if not base.startswith(("http://", "https://")):
-        raise ConfigError(f"model {spec.model!r}: base_url {base!r} should begin with http:// or https://")
+        raise ConfigError(f"model {spec.label!r}: base_url {base!r} should begin with http:// or https://")
     key_env = spec.key_env or ("OPENAI_API_KEY" if kind == "openai" else "AZURE_OPENAI_API_KEY")
     key = os.environ.get(key_env, "").strip() or None
     if key is None and (spec.key_env or kind == "azure" or base == OPENAI):
         raise ConfigError(
-            f"model {spec.model!r}: the environment variable {key_env} is not set; it should hold the key for {base}"
+            f"model {spec.label!r}: the environment variable {key_env} is not set; it should hold the key for {base}"
         )
     headers = {
         "accept": "application/json",
@@ -84,10 +84,10 @@ def address_of(spec: ModelSpec) -> Address:
         "user-agent": f"docendo/{__version__}",
     }
     if key is not None and not key.isascii():
-        raise ConfigError(f"model {spec.model!r}: the key in {key_env} has characters that no key has")
+        raise ConfigError(f"model {spec.label!r}: the key in {key_env} has characters that no key has")
     if key is not None:
         headers |= {"api-key": key} if kind == "azure" else {"authorization": f"Bearer {key}"}
-    headers |= {name.lower(): value for name, value in spec.headers.items()}
+    headers |= {name.lower(): value for name, value in spec.sent_headers().items()}
     root, query = base, ""
     if kind == "azure" and not base.endswith("/v1"):
         version = spec.api_version or os.environ.get("OPENAI_API_VERSION") or AZURE_VERSION

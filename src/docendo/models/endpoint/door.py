@@ -85,7 +85,7 @@ class Door:
         future: asyncio.Future[Ticket] = loop.create_future()
         queue = self._first if again else self._then
         queue.append(future)
-        self._set_timer()
+        self._let_in()
         try:
             return await future
         except asyncio.CancelledError:
@@ -160,9 +160,6 @@ class Door:
 
     def _set_timer(self) -> None:
         """Look again when a pause or the breaker's rest is over, or patience: nobody may come by till then."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         if not (self._first or self._then):
             return
         loop = asyncio.get_running_loop()
@@ -170,8 +167,13 @@ class Door:
         ends = [self._paused_until, self._open_until or 0.0]
         ends += [self._trouble.since + self.patience] if self._trouble is not None else []
         later = [end for end in ends if end > now]
-        if later:
-            self._timer = loop.call_at(min(later) + 0.001, self._let_in)
+        if later and (self._timer is None or self._timer.when() > min(later) + 0.001):
+            self.close()
+            self._timer = loop.call_at(min(later) + 0.001, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._let_in()
 
     # --- how it went --------------------------------------------------------------------------------------
 

@@ -76,7 +76,7 @@ class EndpointModel:
 
         Args:
             spec: an `openai:` or `azure:` model.
-            name: by which calls address it; what the specification calls it where None.
+            name: by which calls address it; the specification's label where None.
             endpoints: shared with the run's other models, and closed by its owner; the model's own where None.
 
         Raises:
@@ -85,10 +85,10 @@ class EndpointModel:
         for field in ("stream", "n", "messages", "prompt"):
             if field in spec.body:
                 raise ConfigError(
-                    f"model {spec.model!r}: {field!r} cannot be among the extra fields of its requests; remove it"
+                    f"model {spec.label!r}: {field!r} cannot be among the extra fields of its requests; remove it"
                 )
         return cls(
-            spec, name or spec.model, address_of(spec), endpoints or Endpoints(), own=endpoints is None
+            spec, name or spec.label, address_of(spec), endpoints or Endpoints(), own=endpoints is None
         )
 
     @property
@@ -204,7 +204,8 @@ class EndpointModel:
             if not self._drop(outcome, dropped):  # else it is another request, and leaves at once
                 if outcome.kind in ("fatal", "lasting"):
                     return self._refused(outcome, call)
-                counted += outcome.kind != "rate"  # being asked to wait is no failure: patience bounds it
+                # Being asked to wait, or finding nobody there, is no failure of this call: patience bounds both.
+                counted += outcome.kind not in ("rate", "down")
                 wait = self._wait(outcome, tried)
                 if counted >= limits.attempts or spent + wait > limits.patience:
                     self._check_wait(outcome)

@@ -13,15 +13,14 @@ from docendo.data import load_problems
 from docendo.errors import DataError
 from docendo.prompts import Prompts
 from docendo.schoolhouse.families import Variant
-from docendo.schoolhouse.schooling.curriculum import draw, written
-from docendo.schoolhouse.schooling.domains import DOMAINS
+from docendo.schoolhouse.schooling.curriculum import Piece, draw, written
+from docendo.schoolhouse.schooling.domains import DOMAINS, Domain
 from docendo.solve.plan import Settings
 from docendo.solve.road import Solved, Stage
 from docendo.solve.run import Run, solve
 from docendo.study.conditions import CONDITIONS, PROMPTS, Condition
 from docendo.types import Example, Lesson, Problem
 
-ARITHMETIC = DOMAINS["arithmetic"]
 BY_NAME = {condition.name: condition for condition in CONDITIONS}
 
 
@@ -98,33 +97,44 @@ def _lesson(variant: Variant) -> Lesson:
     return Lesson((Example(variant.question, variant.working, variant.answer),))
 
 
+def _problem(domain: Domain, variant: Variant) -> Problem:
+    return Problem("p", variant.question, kind="code" if domain.name == "code" else "math")
+
+
 # --- the forms --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("folder", "form"), [("answer-only", "answer"), ("rationale-only", "working")])
+FORMS = {"school": "full", "answer-only": "answer", "rationale-only": "working"}
+
+
+def text_of(pieces: list[Piece]) -> str:
+    return "".join(piece.text for piece in pieces)
+
+
+@pytest.mark.parametrize("domain", DOMAINS.values(), ids=DOMAINS)
+@pytest.mark.parametrize("folder", FORMS)
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_control_asks_in_exactly_the_form_that_students_were_schooled_on(
-    folder: str, form: str, seed: int
+def test_a_lesson_is_shown_in_exactly_the_form_that_students_were_schooled_on(
+    domain: Domain, folder: str, seed: int
 ) -> None:
     rng = random.Random(seed)
-    family = ARITHMETIC.made_up(rng)
+    family = domain.made_up(rng)
     first, second = draw(rng, family), draw(rng, family)
-    schooled = "".join(
-        p.text for p in [*written(ARITHMETIC, first, 1, 1, form), *written(ARITHMETIC, second, 1, 1)]
-    )
-    lesson, problem = _lesson(first), Problem("p", second.question)
-    asked = Prompts(str(PROMPTS / folder)).examine(lesson, problem)
-    assert asked + f" {second.working}\nAnswer: {second.answer}\n\n" == schooled
+    schooled = text_of(written(domain, first, 1, 1, FORMS[folder]) + written(domain, second, 1, 1))
+    prompts = Prompts(folder if folder == "school" else str(PROMPTS / folder))
+    asked = prompts.examine(_lesson(first), _problem(domain, second))
+    assert asked + f" {second.working}{domain.answer.format(second.answer)}\n\n" == schooled
 
 
+@pytest.mark.parametrize("domain", DOMAINS.values(), ids=DOMAINS)
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_no_lesson_is_a_problem_alone_as_students_were_schooled_on(seed: int) -> None:
+def test_no_lesson_is_a_problem_alone_as_students_were_schooled_on(domain: Domain, seed: int) -> None:
     rng = random.Random(seed)
-    family = ARITHMETIC.made_up(rng)
+    family = domain.made_up(rng)
     variant, other = draw(rng, family), draw(rng, family)
-    schooled = "".join(p.text for p in written(ARITHMETIC, variant, 1, 1))
-    asked = Prompts(str(PROMPTS / "none")).examine(_lesson(other), Problem("p", variant.question))
-    assert asked + f" {variant.working}\nAnswer: {variant.answer}\n\n" == schooled
+    asked = Prompts(str(PROMPTS / "none")).examine(_lesson(other), _problem(domain, variant))
+    schooled = text_of(written(domain, variant, 1, 1))
+    assert asked + f" {variant.working}{domain.answer.format(variant.answer)}\n\n" == schooled
 
 
 # --- the conditions ---------------------------------------------------------------------------------------

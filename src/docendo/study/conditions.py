@@ -8,7 +8,7 @@ the changes show is left to the analysis.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -85,8 +85,11 @@ class Condition:
         if self.prompts is not None:
             settings = replace(settings, prompts=str(PROMPTS / self.prompts))
         own = {p.id: lessons[p.id] for p in problems}
-        more = asdict(settings)
+        more = {field.name: getattr(settings, field.name) for field in fields(settings)}
         del more["lessons"]  # how many the teacher samples: `score` has the lessons themselves by that name
+        said = more.pop("models")
+        more["teacher"] = said.get(settings.teacher, settings.teacher)
+        more["students"] = [said.get(name, name) for name in settings.students]
         return score(own, problems=problems, exams=exams, out=out, watch=watch, **more)
 
 

@@ -67,9 +67,9 @@ def test_ranking_counts_ties_half_and_pairs_within_a_problem() -> None:
 def test_following_is_told_apart_by_what_the_lesson_was() -> None:
     one = facts(0, "ab", {"a": 0.5, "b": 0.0})
     scores = np.array([[[[1, 1, NAN], [1, 0, 0]]], [[[0, 0, 0], [0, 1, 0]]]])
-    exams = Exams(scores, ("pupil",), (False, False))
+    exams = Exams(scores, ("school:pupil",), (False, False))
     (found,) = follow(Data([one], [exams]))
-    assert found.student == "pupil"
+    assert found.student == "school:pupil"
     assert found.right.mean == pytest.approx(3 / 5)  # an answer that does not count is in no share
     assert found.wrong.mean == pytest.approx(1 / 6)
     assert found.reference.mean is None

@@ -90,7 +90,7 @@ class TestRuns:
         models = install(monkeypatch)
         # The part of the whole study that matters here: its first run, and a condition on it.
         whole = plan(
-            tmp_path, teachers={"a": "scripted-a"}, slips=None, seeds=(0,), conditions=("answer-only",)
+            tmp_path, teachers={"a": "school:scripted-a"}, slips=None, seeds=(0,), conditions=("answer-only",)
         )
         with pytest.raises((Cut, BaseExceptionGroup)):
             run_study(whole, tmp_path / "out", Watched)
@@ -105,7 +105,7 @@ class TestRuns:
     ) -> None:
         models = install(monkeypatch)
         small = plan(
-            tmp_path, teachers={"a": "scripted-a"}, slips=None, seeds=(0,), conditions=("no-lesson",)
+            tmp_path, teachers={"a": "school:scripted-a"}, slips=None, seeds=(0,), conditions=("no-lesson",)
         )
         run_study(small, tmp_path / "out")
         first = asked(models)
@@ -117,10 +117,10 @@ class TestRuns:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         models = install(monkeypatch)
-        small = plan(tmp_path, teachers={"a": "scripted-a"}, slips=None, seeds=(0,), conditions=())
+        small = plan(tmp_path, teachers={"a": "school:scripted-a"}, slips=None, seeds=(0,), conditions=())
         run_study(small, tmp_path / "out")
         first = asked(models)
-        other = plan(tmp_path, teachers={"a": "scripted-a"}, slips=None, seeds=(1,), conditions=())
+        other = plan(tmp_path, teachers={"a": "school:scripted-a"}, slips=None, seeds=(1,), conditions=())
         with pytest.raises(StoreError, match=r"another plan.*--out"):
             run_study(other, tmp_path / "out")
         assert asked(models) == first
@@ -263,13 +263,13 @@ class TestCommand:
         small = plan(
             tmp_path,
             quick=True,
-            teachers={"a": "scripted-a"},
+            teachers={"a": "school:scripted-a"},
             slips=None,
             seeds=(0,),
             conditions=("no-lesson",),
         )
         install(monkeypatch)
-        monkeypatch.setattr("docendo.cli.study.quick_plan", lambda: small)
+        monkeypatch.setattr("docendo.cli.study.quick_plan", lambda declared: small)
         monkeypatch.chdir(tmp_path)
         return small
 

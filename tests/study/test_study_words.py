@@ -96,8 +96,7 @@ class TestPlan:
             folder = tmp_path / f"study-teacher-{name}" / "model"
             folder.mkdir(parents=True)
             (folder / "config.json").write_text("{}")
-        (tmp_path / "weights" / "student-2").mkdir(parents=True)
-        monkeypatch.setattr("docendo.study.plan.SHIPPED", tmp_path / "weights")
+        monkeypatch.setattr("docendo.study.plan.shipped", lambda: ["student-2"])
         plan = full_plan(tmp_path)
         assert list(plan.teachers) == ["a", "b", "c"]
         assert len(set(plan.teachers.values())) == 3

@@ -1,4 +1,4 @@
-"""`docendo study m1`: run what was declared, and write its page."""
+"""`docendo study`: run what was declared, and write its page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from docendo.cli.words import duration, plain
 from docendo.solve.run import Watch
 from docendo.study.analyse import analyse
 from docendo.study.page import headlines, write_page, write_results
-from docendo.study.plan import full_plan, quick_plan
+from docendo.study.plan import STUDIES, full_plan, quick_plan
 from docendo.study.run import run_study
 
 RESULTS = "results.json"
@@ -24,8 +24,9 @@ RESULTS = "results.json"
 def study(arguments: argparse.Namespace) -> None:
     """Run a study, or go on with it, and write its page."""
     began = time.monotonic()
-    plan = quick_plan() if arguments.quick else full_plan(arguments.schooling)
-    out = Path(arguments.out or ("runs/study-m1-quick" if arguments.quick else "runs/study-m1"))
+    declared = STUDIES[arguments.study]
+    plan = quick_plan(declared) if arguments.quick else full_plan(arguments.schooling, declared)
+    out = Path(arguments.out or f"runs/study-{declared.name}{'-quick' if arguments.quick else ''}")
     errors = Ink(stderr=True)
 
     @contextlib.contextmanager

@@ -28,7 +28,7 @@ from docendo.study.measures import (
     ranking,
     scored_lessons,
 )
-from docendo.study.plan import BOOTSTRAP_DRAWS, EXPECTATIONS, PRIMARY, SECONDARY, Expectation
+from docendo.study.plan import BOOTSTRAP_DRAWS, PRIMARY, SECONDARY, Expectation
 from docendo.study.read import Data, read
 from docendo.study.rivals import Rival
 from docendo.study.run import Study
@@ -165,7 +165,10 @@ def analyse(study: Study) -> Results:
         # A slice on numbers kept for tuning can neither meet nor miss what was declared for the test.
         expectations=[]
         if study.plan.quick
-        else [Met(e, value := measured(e, pooled, followed), e.met(value)) for e in EXPECTATIONS],
+        else [
+            Met(e, value := measured(e, pooled, followed), e.met(value))
+            for e in study.plan.declared.expectations
+        ],
         scores=(
             [s for scores, right in lessons for s, r in zip(scores, right, strict=True) if r],
             [s for scores, right in lessons for s, r in zip(scores, right, strict=True) if not r],

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Literal
 
 from docendo.errors import DataError
-from docendo.models.resolve import shipped
 from docendo.solve.plan import Settings
 from docendo.solve.run import Run, Watch, resume, score
 from docendo.store import RunView
@@ -23,8 +22,8 @@ from docendo.types import Example, Problem
 PROMPTS = Path(__file__).parent / "prompts"
 """Prompt folders of the controls: forms that students were schooled on, so that what they measure is information."""
 
-THE_TEACHER = "the teacher"
-"""Stands among a condition's students for whoever taught the main run."""
+THE_TEACHER, FIRST, SECOND = "the teacher", "the student", "the second student"
+"""Stand among a condition's students for whoever taught the main run, and for the study's own students."""
 
 Family = Literal["own", "confusable", "unrelated"]
 Lessons = Mapping[str, Sequence[Example]]
@@ -51,8 +50,10 @@ class Condition:
     family: Family = "own"
     foreign: bool = False
 
-    def run(self, main: Run, out: Path, watch: Watch | None = None) -> Run:
+    def run(self, main: Run, out: Path, watch: Watch | None = None, second: str = "school:student-2") -> Run:
         """Examine the lessons of `main` in the run folder `out`: begin it, go on with it, or leave it if complete.
+
+        `second` is the model behind `SECOND`; behind `FIRST` is the first student of `main`.
 
         Problems for which the main run has no exam problems of the wanted family (the first part of a problem
         set may hold one family of a cluster) are left out.
@@ -80,7 +81,8 @@ class Condition:
         if not problems:
             raise DataError(f"{main.folder}: its exams have no {self.family} family for any of its problems")
         if self.students:
-            students = tuple(settings.teacher if s == THE_TEACHER else s for s in self.students)
+            behind = {THE_TEACHER: settings.teacher, FIRST: settings.students[0], SECOND: second}
+            students = tuple(behind.get(s, s) for s in self.students)
             settings = replace(settings, students=students)
         if self.prompts is not None:
             settings = replace(settings, prompts=str(PROMPTS / self.prompts))
@@ -93,17 +95,16 @@ class Condition:
         return score(own, problems=problems, exams=exams, out=out, watch=watch, **more)
 
 
-_FIRST, _SECOND = "school:student", "school:student-2"
-_ALL = (
+CONDITIONS = (
     Condition(
         "second-student",
         "Do other students judge as well? Student 2, of another size and schooling, examined in place of student 1.",
-        students=(_SECOND,),
+        students=(SECOND,),
     ),
     Condition(
         "both-students",
         "Do diverse students judge better together? Their pooled score should be at least as good as either's.",
-        students=(_FIRST, _SECOND),
+        students=(FIRST, SECOND),
     ),
     Condition(
         "teacher-as-student",
@@ -143,7 +144,6 @@ _ALL = (
         family="unrelated",
     ),
 )
-CONDITIONS = tuple(c for c in _ALL if _SECOND not in c.students or "student-2" in shipped())
 
 
 def taught_lessons(view: RunView) -> dict[str, list[Example]]:
@@ -208,7 +208,8 @@ def _exchanged(problems: Sequence[Problem], lessons: Lessons) -> dict[str, list[
                     raise DataError(
                         f"problem {problem.id!r}: there are too few lessons of other clusters to show"
                     )
-                both = f"{other.rationale}\nAnswer: {other.answer}"
+                answer = f"\n```python\n{other.answer}\n```" if problem.kind == "code" else f" {other.answer}"
+                both = f"{other.rationale}\nAnswer:{answer}"
                 shown[own] = Example(other.question, both, own.answer)
         exchanged[problem.id] = [shown[own] for own in lessons[problem.id]]
     return exchanged

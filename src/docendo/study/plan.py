@@ -1,29 +1,25 @@
-"""What the study of M1 is, declared before its test problems are touched; running and telling it is left to others.
+"""What the studies are, declared before their test problems are touched; running and telling them is left to others.
 
-The world, the seeds, the primary and the secondary comparison, how they are analysed and what is expected of
-them stand here, so that committing this file fixes them. Whatever is not declared here is exploratory.
+A study's world, seeds, primary and secondary comparison, how they are analysed and what is expected of them stand
+here, so that committing this file fixes them. Whatever is not declared here is exploratory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from docendo.errors import ConfigError
-from docendo.models.resolve import SHIPPED
+from docendo.models.resolve import shipped
 
 PRIMARY, SECONDARY = "sum-sc", "sum-sc_equal_cost"
-TEACHERS = ("a", "b", "c")
 SEEDS = (0, 1, 2)
-# Nothing was tuned on this world, and its test numbers are in no training set of any model.
-PROBLEMS = "school:m1@101"
 BOOTSTRAP_DRAWS = 2000
 # At the default temperature SC was right on every taught family in the study's first slips run, which leaves
 # nothing to choose; drawn hotter, single samples at least go wrong. Chosen after that run, so exploratory.
 SLIPS_TEMPERATURE = 1.5
-SCHOOLING = "python -m docendo.schoolhouse.schooling --study --out {schooling}"
 
 ANALYSIS = (
     "A problem is right under SUM (or SC) or it is not; the difference of the two is averaged over all "
@@ -62,6 +58,59 @@ EXPECTATIONS = (
 
 
 @dataclass(frozen=True, slots=True)
+class Declared:
+    """One study as it was declared: everything but where its models are.
+
+    Attributes:
+        name: names its command, page and folder.
+        title: what its page calls it.
+        problems: the test problems' source.
+        teachers: the courses that make its teachers, by letter.
+        slips: the course of the teacher that was schooled until only slips remained; None where the study has none.
+        student, second: the students of the main runs, and the one that a condition puts in its place or beside it.
+        rivals: whether the rivals for the same information are run.
+        tuning: problems kept for tuning, and the shipped teacher, for the quick slice.
+        schooling: the command that makes its teachers.
+        made: how the teachers came to be.
+        analysis, expectations: as declared.
+        more: differences beside the two declared ones that the verdict tells, with the names of both sides.
+    """
+
+    name: str
+    title: str
+    problems: str
+    teachers: Mapping[str, str]
+    slips: str | None
+    student: str
+    second: str
+    rivals: bool
+    tuning: tuple[str, str]
+    schooling: str
+    made: str
+    analysis: tuple[str, ...] = ANALYSIS
+    expectations: tuple[Expectation, ...] = EXPECTATIONS
+    more: tuple[tuple[str, str, str], ...] = ()
+
+
+M1 = Declared(
+    name="m1",
+    title="The study of M1",
+    # Nothing was tuned on this world, and its test numbers are in no training set of any model.
+    problems="school:m1@101",
+    teachers={letter: f"study-teacher-{letter}" for letter in ("a", "b", "c")},
+    slips="study-teacher-slips",
+    student="school:student",
+    second="school:student-2",
+    rivals=True,
+    tuning=("school:m1-dev", "school:teacher"),
+    schooling="python -m docendo.schoolhouse.schooling --study --out {schooling}",
+    made="The teachers were schooled in that world, each from a base of its own; the students know no family of any "
+    "world.",
+)
+STUDIES = {declared.name: declared for declared in (M1,)}
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """One study, whole: everything that decides what is run.
 
@@ -75,6 +124,7 @@ class Plan:
         seeds: the sampling seeds of each teacher.
         conditions: exploratory conditions by name; None means all there are.
         rivals: whether the rivals for the same information are run.
+        declared: the study that this is, or is a slice of.
     """
 
     title: str
@@ -87,55 +137,69 @@ class Plan:
     seeds: tuple[int, ...] = SEEDS
     conditions: tuple[str, ...] | None = None
     rivals: bool = True
+    declared: Declared = M1
 
     def stored(self) -> dict[str, Any]:
         """As kept in the study's folder, to tell one study's folder from another's."""
-        return asdict(self) | {
+        kept = {field.name: getattr(self, field.name) for field in fields(self)}
+        return kept | {
             "teachers": dict(self.teachers),
             "students": list(self.students),
             "seeds": list(self.seeds),
             "conditions": None if self.conditions is None else list(self.conditions),
+            "declared": self.declared.name,
         }
 
 
-def full_plan(schooling: str | Path) -> Plan:
-    """The study, with the teachers that the schooling command made in `schooling`.
+def full_plan(schooling: str | Path, declared: Declared = M1) -> Plan:
+    """A study, with the teachers that the schooling command made in `schooling`.
 
     Raises:
         ConfigError: a teacher is missing; the message gives the command that makes them.
     """
     root = Path(schooling)
-    names = {letter: f"study-teacher-{letter}" for letter in (*TEACHERS, "slips")}
+    slips = {} if declared.slips is None else {"slips": declared.slips}
+    names = {**declared.teachers, **slips}
     missing = [n for n in names.values() if not (root / n / "model" / "config.json").is_file()]
     if missing:
         raise ConfigError(
             f"the study needs teachers that do not ship, and {root} lacks {', '.join(missing)}; this makes them "
-            f"(it goes on where it stopped): {SCHOOLING.format(schooling=root)}; or name their folder with "
-            "--schooling. `docendo study m1 --quick` needs none of them."
+            f"(it goes on where it stopped): {declared.schooling.format(schooling=root)}; or name their folder with "
+            f"--schooling. `docendo study {declared.name} --quick` needs none of them."
         )
-    if not (SHIPPED / "student-2").is_dir():
-        raise ConfigError("the study needs the second student, school:student-2, which this docendo lacks")
+    if not _ships(declared.second):
+        raise ConfigError(f"the study needs the second student, {declared.second}, which this docendo lacks")
     models = {letter: f"school:{(root / name / 'model').as_posix()}" for letter, name in names.items()}
     return Plan(
-        title="The study of M1",
+        title=declared.title,
         quick=False,
-        problems=PROBLEMS,
+        problems=declared.problems,
         limit=None,
-        teachers={letter: models[letter] for letter in TEACHERS},
-        slips=models["slips"],
+        teachers={letter: models[letter] for letter in declared.teachers},
+        slips=models.get("slips"),
+        students=(declared.student,),
+        rivals=declared.rivals,
+        declared=declared,
     )
 
 
-def quick_plan() -> Plan:
+def quick_plan(declared: Declared = M1) -> Plan:
     """A slice with what ships, on numbers kept for tuning: it shows how the study works and claims nothing."""
+    problems, teacher = declared.tuning
     return Plan(
-        title="A quick slice of the study of M1",
+        title=f"A quick slice of {declared.title[0].lower()}{declared.title[1:]}",
         quick=True,
-        problems="school:m1-dev",
+        problems=problems,
         limit=96,
-        teachers={"shipped": "school:teacher"},
+        teachers={"shipped": teacher},
         slips=None,
+        students=(declared.student,),
         seeds=(0,),
         conditions=("answer-only", "no-lesson", "unrelated-lesson"),
         rivals=False,
+        declared=declared,
     )
+
+
+def _ships(name: str) -> bool:
+    return name.partition(":")[2] in shipped()

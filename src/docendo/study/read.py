@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from docendo.solve.arms import Facts, gather
 from docendo.solve.choose import choose
 from docendo.solve.run import Run
-from docendo.types import Example, Grade, GradeState, Lesson, ScoredLesson
+from docendo.types import Example, Grade, GradeState, Lesson, Problem, ScoredLesson
 
 Floats = NDArray[np.float64]
 _BLANK = Lesson((Example("", "", ""),))
@@ -24,8 +24,9 @@ _BLANK = Lesson((Example("", "", ""),))
 class Exams:
     """One problem's exam answers.
 
-    `scores` (lessons, students, exam problems, repeats) are 0 or 1, NaN where an answer does not count; lessons
-    as in `Facts.scores`. `reference` says which lessons' working is the problem's reference solution, word for word.
+    `scores` (lessons, students, exam problems, repeats) are in [0, 1], NaN where an answer does not count; lessons
+    as in `Facts.scores`. `reference` says which lessons' working (for code: program) is the problem's reference
+    solution, word for word.
     """
 
     scores: Floats
@@ -44,15 +45,14 @@ class Data:
 def read(run: Run) -> Data:
     """Read a run's judged problems."""
     with run.view() as view, view.snapshot():
-        facts = [f for f in gather(view) if f.problem.answer is not None]
+        facts = [f for f in gather(view) if f.problem.judgeable]
         lessons: dict[str, list[str]] = {f.problem.id: [] for f in facts}
         reference: dict[str, list[bool]] = {f.problem.id: [] for f in facts}
-        solutions = {f.problem.id: (f.problem.solution or "").split() for f in facts}
+        taught = {f.problem.id: f.problem for f in facts}
         for row in view.lessons():
             if row.problem in lessons:
                 lessons[row.problem].append(row.lesson.id)
-                working = row.lesson.examples[0].rationale.split()
-                reference[row.problem].append(working == solutions[row.problem])
+                reference[row.problem].append(_is_reference(taught[row.problem], row.lesson.examples[0]))
         marks: dict[str, dict[tuple[str, str, str, int], float]] = {f.problem.id: {} for f in facts}
         for answer in view.exam_answers():
             if answer.problem in marks:
@@ -61,6 +61,12 @@ def read(run: Run) -> Data:
                 marks[answer.problem][key] = score
     ids = [f.problem.id for f in facts]
     return Data(facts, [_exams(lessons[id], marks[id], reference[id]) for id in ids])
+
+
+def _is_reference(problem: Problem, example: Example) -> bool:
+    """Whether an example is solved as the reference does: a program is its own working."""
+    own = example.answer if problem.kind == "code" else example.rationale
+    return own.split() == (problem.solution or "").split()
 
 
 def _exams(

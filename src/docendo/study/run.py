@@ -92,7 +92,10 @@ def run_study(plan: Plan, out: str | Path, watched: Watched = unwatched) -> Stud
     for condition in conditions:
         name = f"explore-{condition.name}"
         with watched(title(name)) as watch:
-            explored[condition.name] = (condition, condition.run(first, folder / name, watch))
+            explored[condition.name] = (
+                condition,
+                condition.run(first, folder / name, watch, plan.declared.second),
+            )
     found: dict[str, Rival] = {}
     if plan.rivals:
         for name, ask in (("rivals", rivals), ("likelihood", likelihood)):

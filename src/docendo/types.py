@@ -115,6 +115,9 @@ class Sampling:
     stop: tuple[str, ...] = ()
 
 
+Prompt = str | tuple[tuple[str, str], ...]
+"""What a model is asked: a text to go on with (completion), or (role, content) pairs (chat)."""
+
 Purpose = Literal["greedy", "teach", "exam", "sc"]
 
 
@@ -129,7 +132,7 @@ class Call:
     """
 
     model: str
-    prompt: str | tuple[tuple[str, str], ...]
+    prompt: Prompt
     sampling: Sampling
     sample: int = 0
     seed: int = 0

@@ -21,8 +21,11 @@ from safetensors.numpy import load_file, save_file
 
 import docendo
 from docendo.errors import ModelError, UnspeakableError
+from docendo.models.base import telling
 from docendo.models.engine import Engine, Request
 from docendo.models.local import LocalModel, WorkerPool
+from docendo.models.resolve import opened
+from docendo.models.scripted import ScriptedModel
 from docendo.types import Call, Reply, Sampling
 
 SAMPLING = Sampling(temperature=1.0, max_tokens=30)
@@ -422,3 +425,22 @@ def test_workers_end_with_their_parent_and_in_silence(slow: Path, how: signal.Si
     assert "engine/worker.py" not in errors
     if how == signal.SIGINT:
         assert errors.strip().endswith("KeyboardInterrupt")
+
+
+class TestLikelihood:
+    """Who tells log-likelihoods is asked in one way."""
+
+    def test_a_model_that_cannot_is_refused_by_name(self) -> None:
+        with pytest.raises(ModelError, match="chatty: tells no log-likelihoods"):
+            telling(ScriptedModel("chatty", lambda call: ""))
+
+    def test_school_models_tell_them_of_texts_only(self) -> None:
+        async def ask() -> None:
+            async with opened(["school:student"]) as models:
+                model = telling(models["school:student"])
+                ((total, tokens),) = await model.loglikelihood([("Question: 2", " Answer: 2")])
+                assert total < 0 < tokens
+                with pytest.raises(ModelError, match="cannot chat"):
+                    await model.loglikelihood([((("user", "2"),), "2")])
+
+        asyncio.run(ask())

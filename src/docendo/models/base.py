@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from docendo.types import Call, Reply
+from docendo.errors import ModelError
+from docendo.types import Call, Prompt, Reply
 
 # How the road asks: the gateway's `ask`, or whatever stands in for it. Replies come in the order of the calls.
 Ask = Callable[[Sequence[Call]], Awaitable[list[Reply]]]
@@ -63,3 +64,35 @@ class Model(Protocol):
 
     async def aclose(self) -> None:
         """Release processes, sockets and memory; safe to call twice."""
+
+
+@runtime_checkable
+class TellsLikelihood(Protocol):
+    """What a backend with the capability `loglikelihood` can do besides."""
+
+    async def loglikelihood(self, pairs: Sequence[tuple[Prompt, str]]) -> list[tuple[float, int]]:
+        """How likely each continuation is after its prompt.
+
+        Args:
+            pairs: of a prompt and what could be the reply to it, computed together.
+
+        Returns:
+            For each the summed natural log-probability of the continuation's tokens, and their number.
+
+        Raises:
+            ModelError: a pair cannot be read or is longer than the context; the message says which.
+        """
+
+
+def telling(model: Model) -> TellsLikelihood:
+    """The model, as one that tells log-likelihoods.
+
+    Raises:
+        ModelError: it cannot; the message says what can.
+    """
+    if model.capabilities.loglikelihood and isinstance(model, TellsLikelihood):
+        return model
+    raise ModelError(
+        f"{model.name}: tells no log-likelihoods. Models that do: school:, hf:, vllm:, and servers that return the "
+        "log-probabilities of a prompt (vLLM's do); for others choose exams that are answered"
+    )

@@ -18,7 +18,7 @@ from docendo.models.base import Capabilities
 from docendo.models.engine.folder import Config, read_config, read_weights, verify
 from docendo.models.engine.pool import WorkerPool
 from docendo.models.engine.text import Text
-from docendo.types import Call, Reply, Stop, Usage
+from docendo.types import Call, Prompt, Reply, Stop, Usage
 
 __all__ = ["LocalModel", "WorkerPool"]
 
@@ -29,6 +29,8 @@ _STOPS: dict[str, Stop] = {
     "context": "length",
     "error": "error",
 }
+
+_NO_CHAT = "this model completes text and cannot chat; give it a prompt that is one text"
 
 
 class LocalModel:
@@ -160,9 +162,8 @@ class LocalModel:
         """The replies to one batch. Its order is made the same however the calls came: sums depend on it."""
         batch = sorted(batch, key=lambda call: (call.request, call.sample))
         asked = [call for call in batch if isinstance(call.prompt, str)]
-        refused = "this model completes text and cannot chat; give it a prompt that is one text"
         replies = [
-            (call, Reply("", "error", error=f"{self._name}: {refused}"))
+            (call, Reply("", "error", error=f"{self._name}: {_NO_CHAT}"))
             for call in batch
             if not isinstance(call.prompt, str)
         ]
@@ -172,7 +173,7 @@ class LocalModel:
             replies += [(call, _reply(r, share)) for call, r in zip(asked, answer["results"], strict=True)]
         return replies
 
-    async def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[float, int]]:
+    async def loglikelihood(self, pairs: Sequence[tuple[Prompt, str]]) -> list[tuple[float, int]]:
         """How likely each continuation is after its prompt, all computed as one batch.
 
         Args:
@@ -186,6 +187,8 @@ class LocalModel:
         """
         if not pairs:
             return []
+        if not all(isinstance(prompt, str) for prompt, _ in pairs):
+            raise ModelError(f"{self._name}: {_NO_CHAT}")
         results = (await self._ask("loglikelihood", [list(pair) for pair in pairs]))["results"]
         for i, result in enumerate(results):
             if result["error"]:

@@ -14,8 +14,8 @@ from itertools import islice
 from pathlib import Path
 
 from docendo import _loop
-from docendo.errors import ConfigError, DataError
-from docendo.models.local import LocalModel
+from docendo.errors import DataError
+from docendo.models.base import TellsLikelihood, telling
 from docendo.models.resolve import opened
 from docendo.prompts import Prompts
 from docendo.solve.arms import Cost, gather
@@ -76,11 +76,9 @@ async def _all(main: Run) -> dict[str, Rival]:
     async with opened(settings.students) as models:
         for student in settings.students:
             model = models[student]
-            if not isinstance(model, LocalModel):
-                raise ConfigError(
-                    f"student {student}: gives no log-likelihoods; leave the likelihood exams out"
-                )
-            results = await asyncio.gather(*(_examined(model, prompts, record) for record in records))
+            results = await asyncio.gather(
+                *(_examined(telling(model), prompts, record) for record in records)
+            )
             used = read[student] + Usage(completion=sum(tokens for _, tokens in results))
             size = model.capabilities.parameters or 1
             cost = Cost(used.prompt + used.completion, used.computed, used.computed * size)
@@ -92,7 +90,7 @@ async def _all(main: Run) -> dict[str, Rival]:
 
 
 async def _examined(
-    model: LocalModel, prompts: Prompts, record: ProblemRecord
+    model: TellsLikelihood, prompts: Prompts, record: ProblemRecord
 ) -> tuple[list[ScoredLesson], int]:
     """One problem's lessons with their scores, and the number of tokens whose likelihood was asked."""
     exam = list(record.exam.values())

@@ -438,7 +438,7 @@ class TestLikelihood:
         async def ask() -> None:
             async with opened(["school:student"]) as models:
                 model = telling(models["school:student"])
-                ((total, tokens),) = await model.loglikelihood([("Question: 2", " Answer: 2")])
+                ((total, tokens),) = await model.loglikelihood([("Question: 2", "\nAnswer: 2")])
                 assert total < 0 < tokens
                 with pytest.raises(ModelError, match="cannot chat"):
                     await model.loglikelihood([((("user", "2"),), "2")])

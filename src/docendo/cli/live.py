@@ -105,6 +105,8 @@ def _replies(meter: Meter, rate: float) -> str:
         parts.append(f"{amount(total.replayed)} from the store")
     if total.errors:
         parts.append(f"{total.errors:,} failed")
+    if total.cut:
+        parts.append(f"{total.cut:,} cut by the token limit")
     return " · ".join(parts)
 
 

@@ -123,6 +123,7 @@ class PlainFace:
             f"{duration(figures.elapsed)} so far" + (f", about {duration(left)} left" if left else ""),
             f"{count.replied:,} replies, {figures.rate():.0f}/s" if count else "",
             f"{count.errors:,} calls failed" if count and count.errors else "",
+            f"{count.cut:,} replies cut by the token limit" if count and count.cut else "",
             "right so far: "
             + ", ".join(f"{name} {percent(share)}" for name, share in figures.accuracies().items())
             if figures.judged

@@ -21,6 +21,7 @@ from docendo.stats import Interval
 
 _WIDE = 72  # columns that the whole tables need
 _GROUP_ARMS = ("sc", "max", "sum", "oracle")
+_MANY_CUT = 0.02  # share of replies cut by the token limit from which on that is more than a footnote
 _FEW = "*"  # marks an interval that its note warns of
 
 
@@ -103,6 +104,12 @@ def state_lines(summary: Summary) -> list[str]:
         if states.get("truncated", 0) or states.get("failed", 0):
             counts = ", ".join(f"{count:,} {state}" for state, count in states.items() if count)
             lines.append(f"Replies of the {who}: {counts}. Truncated and failed ones have no score.")
+        if states.get("truncated", 0) > _MANY_CUT * sum(states.values()):
+            share = percent(states["truncated"] / sum(states.values()))
+            lines.append(
+                f"{share} of the replies of the {who} were cut by the token limit: what is said above is of the "
+                "others, which are the shorter ones. Raise --max-tokens (or max_tokens in the run file)."
+            )
     return lines
 
 

@@ -29,13 +29,15 @@ ROOM = 64
 class Count:
     """Calls of one model for one purpose since the gateway was made.
 
-    `sent` left for the backend; of these `replied` came back well and `errors` did not. `replayed` were
-    answered from the store and cost nothing now. `usage` is that of the calls that came back.
+    `sent` left for the backend; of these `replied` came back well and `errors` did not; `cut` of the former
+    ended at a limit. `replayed` were answered from the store and cost nothing now. `usage` is that of the calls
+    that came back.
     """
 
     sent: int = 0
     replied: int = 0
     errors: int = 0
+    cut: int = 0
     replayed: int = 0
     usage: Usage = field(default_factory=Usage)
 
@@ -67,6 +69,7 @@ class Meter:
                 total.sent += count.sent
                 total.replied += count.replied
                 total.errors += count.errors
+                total.cut += count.cut
                 total.replayed += count.replayed
                 total.usage += count.usage
         return total
@@ -88,8 +91,8 @@ class Gateway:
         answered by an error (`budget.not_asked`), which is not recorded, so that it can be asked another day.
         """
         self.meter = Meter()
+        self.models = models
         self.ledger = ledger or Ledger()
-        self._models = models
         self._desks = {
             name: _Desk(name, model, store, self.meter, self.ledger) for name, model in models.items()
         }
@@ -130,7 +133,7 @@ class Gateway:
         """Stop asking, fail whoever still waits, and release the models; safe to call twice."""
         await asyncio.gather(*(desk.aclose() for desk in self._desks.values()))
         closed = await asyncio.gather(
-            *(model.aclose() for model in self._models.values()), return_exceptions=True
+            *(model.aclose() for model in self.models.values()), return_exceptions=True
         )
         for outcome in closed:
             if isinstance(outcome, BaseException):
@@ -327,6 +330,7 @@ class _Desk:
             count.errors += 1
         else:
             count.replied += 1
+            count.cut += reply.stop == "length"
         if len(unit.replies) < len(unit.calls):
             return
         if self._store is not None:

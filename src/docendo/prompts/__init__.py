@@ -1,21 +1,35 @@
 """Prompts: Jinja2 templates as files a user can copy and change, rendered the same way for every model.
 
-A style is a folder with `teach.j2` (sees `problem`) and `examine.j2` (sees `lesson` and the exam `problem`).
-What is sent is exactly what the template gives, so a changed template is a changed request.
+A style is a folder with `teach.j2` (sees `problem`) and `examine.j2` (sees `lesson` and the exam `problem`). What a
+template gives is the text that a model goes on with; a template that speaks in turns, each a
+`{% call user() %}…{% endcall %}` (or `system`, `assistant`), gives a chat. `{% set stop = ["…"] %}` names texts at
+which a reply ends. What is sent is exactly what the template gives, so a changed template is a changed request.
+
+Which style suits which model is chosen here too (`styles_for`).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, Protocol
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateError, meta, nodes
 
 from docendo.errors import ConfigError
-from docendo.types import Lesson, Problem
+from docendo.models.base import Capabilities
+from docendo.models.spec import ModelSpec
+from docendo.types import Lesson, Problem, Prompt
 
-STYLES = ("school",)
-_ANSWER_LINE = re.compile(r"^\s*(?:final\s+)?answer\s*:", re.IGNORECASE | re.MULTILINE)
+STYLES = ("school", "chat", "completion")
+AUTO = "auto"
+_FILES = ("teach.j2", "examine.j2")
+_ROLES = ("system", "user", "assistant")
+# "Answer: 5", "Final answer: \boxed{5}", "**Final Answer:** 5", "### Answer: 5"
+_ANSWER_LINE = re.compile(
+    r"^[ \t>#*_]{0,8}(?:the[ \t]+)?(?:final[ \t]+)?answer[*_]{0,3}[ \t]{0,4}:", re.IGNORECASE | re.MULTILINE
+)
 
 
 class Prompts:
@@ -29,40 +43,147 @@ class Prompts:
     """
 
     def __init__(self, style: str = "school") -> None:
-        folder = Path(__file__).parent / style if style in STYLES else Path(style)
-        if not folder.is_dir():
-            raise ConfigError(f"prompts: no style or folder {style!r}; styles that ship: {', '.join(STYLES)}")
+        folder = folder_of(style)
         environment = Environment(
             loader=FileSystemLoader(folder),
             undefined=StrictUndefined,
             keep_trailing_newline=False,
             autoescape=False,
         )
-        try:
-            self._teach = environment.get_template("teach.j2")
-            self._examine = environment.get_template("examine.j2")
-        except TemplateError as error:
-            raise ConfigError(
-                f"prompts: {folder}: {type(error).__name__}: {error}; a style needs teach.j2 and examine.j2"
-            ) from error
+        self.style = style
+        self.stop: tuple[str, ...] = ()
+        self.chat = False
+        self._templates: dict[str, Template] = {}
+        for name in _FILES:
+            try:
+                self._templates[name] = environment.get_template(name)
+                tree = environment.parse((folder / name).read_text(encoding="utf-8"))
+            except (TemplateError, OSError, UnicodeDecodeError) as error:
+                raise ConfigError(
+                    f"prompts: {folder}: {type(error).__name__}: {error}; a style needs {' and '.join(_FILES)}"
+                ) from error
+            self.chat = self.chat or bool(meta.find_undeclared_variables(tree) & set(_ROLES))
+            self.stop += tuple(text for text in _stops(tree, folder / name) if text not in self.stop)
 
-    def teach(self, problem: Problem) -> str:
-        """What the teacher is asked, ending where its rationale begins."""
+    def of(self, model: str) -> Prompts:
+        """The style for a model: this one, for each."""
+        return self
+
+    def teach(self, problem: Problem) -> Prompt:
+        """What the teacher is asked; of a text, up to where its rationale begins."""
         return self._render("teach.j2", problem=problem)
 
-    def examine(self, lesson: Lesson, problem: Problem) -> str:
+    def examine(self, lesson: Lesson, problem: Problem) -> Prompt:
         """What a student is asked: the lesson, then the exam problem."""
         return self._render("examine.j2", lesson=lesson, problem=problem)
 
-    def _render(self, name: str, **values: Problem | Lesson) -> str:
-        template = self._teach if name == "teach.j2" else self._examine
+    def _render(self, name: str, **values: Problem | Lesson) -> Prompt:
+        said: list[tuple[str, str]] = []
+
+        def turn(role: str) -> Callable[..., str]:
+            def say(caller: Callable[[], str]) -> str:
+                said.append((role, caller().strip()))
+                return ""
+
+            return say
+
+        turns = {role: turn(role) for role in _ROLES}
         try:
-            return template.render(**values)
-        except TemplateError as error:
-            raise ConfigError(f"prompts: {name}: {error}") from error
+            text = self._templates[name].render(**values, **turns)
+        except (TemplateError, TypeError) as error:  # TypeError: a turn that was not opened by a call
+            raise ConfigError(f"prompts: {self.style}: {name}: {error}") from error
+        if not self.chat:
+            return text
+        if text.strip() or not said:
+            what = f"text outside of the turns ({text.strip()[:40]!r})" if said else "no turn"
+            raise ConfigError(f"prompts: {self.style}: {name}: a style that speaks in turns gave {what}")
+        return tuple(said)
+
+
+class PromptBook(Protocol):
+    """Which style each model is asked in: one for all (`Prompts`), or each its own (`Styles`)."""
+
+    def of(self, model: str) -> Prompts:
+        """The style for the model of that name."""
+
+
+class Styles:
+    """The style of each model of a run, by the model's name."""
+
+    def __init__(self, by_model: Mapping[str, Prompts]) -> None:
+        self._by_model = by_model
+
+    def of(self, model: str) -> Prompts:
+        """The style for a model."""
+        return self._by_model[model]
+
+
+def styles_for(models: Mapping[str, tuple[ModelSpec | None, Capabilities]], style: str) -> Styles:
+    """Choose each model's style: its own, else the run's, else (`auto`) one that suits it.
+
+    `auto` is `school` for the built-in school's models and others like them, `chat` for models that chat, and
+    `completion` for the rest.
+
+    Args:
+        models: what was said of each model, and what it can do, by name.
+        style: the run's.
+
+    Raises:
+        ConfigError: no such style, or one that a model cannot be asked in.
+    """
+    made: dict[str, Prompts] = {}
+    chosen: dict[str, Prompts] = {}
+    for name, (spec, able) in models.items():
+        wanted = (spec.prompts if spec and spec.prompts else style) or AUTO
+        if wanted == AUTO:
+            wanted = _suiting(name, spec, able)
+        prompts = made.setdefault(wanted, Prompts(wanted))
+        if not (able.chat if prompts.chat else able.completion):
+            form, other = ("turns", "completion") if prompts.chat else ("one text", "chat")
+            raise ConfigError(
+                f"prompts: style {wanted!r} speaks in {form}, which model {name!r} cannot be asked in; "
+                f"choose --prompts {AUTO}, {other}, or a folder of your own"
+            )
+        chosen[name] = prompts
+    return Styles(chosen)
+
+
+def _suiting(name: str, spec: ModelSpec | None, able: Capabilities) -> str:
+    if (spec.kind if spec else name.partition(":")[0]) == "school":
+        return "school"
+    completes = spec is not None and spec.mode == "completion"
+    return "completion" if completes or not able.chat else "chat"
+
+
+def folder_of(style: str) -> Path:
+    """Where a style's files are.
+
+    Raises:
+        ConfigError: no such style or folder.
+    """
+    folder = Path(__file__).parent / style if style in STYLES else Path(style)
+    if not folder.is_dir():
+        raise ConfigError(
+            f"prompts: no style or folder {style!r}; styles that ship: {', '.join((AUTO, *STYLES))}"
+        )
+    return folder
 
 
 def rationale_of(text: str) -> str:
     """The rationale in a reply: what stands before its last "Answer:" line, or the whole text where there is none."""
     lines = list(_ANSWER_LINE.finditer(text))
     return (text[: lines[-1].start()] if lines else text).strip()
+
+
+def _stops(tree: nodes.Template, path: Path) -> list[str]:
+    """What a template's `{% set stop = [...] %}` names."""
+    for node in tree.find_all(nodes.Assign):
+        if isinstance(node.target, nodes.Name) and node.target.name == "stop":
+            try:
+                value: Any = node.node.as_const() if isinstance(node.node, nodes.Expr) else None
+            except nodes.Impossible:
+                value = None
+            if not isinstance(value, list) or not all(isinstance(text, str) and text for text in value):
+                raise ConfigError(f"prompts: {path}: stop must be a list of texts, as in ['\\nProblem:']")
+            return value
+    return []

@@ -10,7 +10,7 @@ from typing import Any
 from docendo.errors import ConfigError
 from docendo.models.budget import Budget
 from docendo.models.spec import ModelSpec
-from docendo.types import Call, Purpose, Sampling
+from docendo.types import Call, Prompt, Purpose, Sampling
 
 SCHOOL_MAX_TOKENS, MAX_TOKENS = 128, 2048
 """The longest reply where none was said: the school's models never need more, others often need this much."""
@@ -32,7 +32,7 @@ class Settings:
         max_tokens: of any reply; None is 128 for `school:` models and 2048 for others.
         equal_cost: also ask the teacher for as many more samples as exams cost, so that self-consistency is
             compared at equal cost; doubles what a run costs, and needs gold answers to be of use.
-        prompts: a prompt style or the path of a folder with templates.
+        prompts: a prompt style or the path of a folder with templates; "auto" chooses one for each model.
         parallel: problems under way at once.
         seed: fixes every draw of the run.
         budget: when to stop asking, as `Budget.parse` reads it ("5 USD, 2M tokens"); empty for never.
@@ -50,7 +50,7 @@ class Settings:
     top_k: int = 0
     max_tokens: int | None = None
     equal_cost: bool = True
-    prompts: str = "school"
+    prompts: str = "auto"
     parallel: int = 8
     seed: int = 0
     budget: str = ""
@@ -119,30 +119,38 @@ class Settings:
         """
         return self.models[name] if name in self.models else ModelSpec.named(name)
 
-    def sampling(self, purpose: Purpose, model: str = "") -> Sampling:
+    def sampling(self, purpose: Purpose, model: str = "", stop: tuple[str, ...] = ()) -> Sampling:
         """How a reply for this purpose is sampled, by the teacher unless another model is named.
 
-        What is said of the model itself beats what is said of the run; the greedy baseline is always greedy.
+        What is said of the model itself beats what is said of the run, and its stop strings those of the prompt
+        style, `stop`; the greedy baseline is always greedy.
         """
         name = model or self.teacher
         own = self.models.get(name)
         school = (own.model if own else name).startswith("school:")
         longest = self.max_tokens or (SCHOOL_MAX_TOKENS if school else MAX_TOKENS)
         heat = self.student_temperature if purpose == "exam" else self.temperature
-        drawn = Sampling(heat, self.top_p, self.top_k, longest)
+        drawn = Sampling(heat, self.top_p, self.top_k, longest, stop)
         if own is not None:
             said = {f: getattr(own, f) for f in ("temperature", "top_p", "top_k", "max_tokens", "stop")}
             drawn = replace(drawn, **{f: value for f, value in said.items() if value is not None})
         return replace(drawn, temperature=0.0) if purpose == "greedy" else drawn
 
     def call(
-        self, purpose: Purpose, prompt: str, sample: int, batch: str, size: int, model: str = ""
+        self,
+        purpose: Purpose,
+        prompt: Prompt,
+        sample: int,
+        batch: str,
+        size: int,
+        model: str = "",
+        stop: tuple[str, ...] = (),
     ) -> Call:
-        """A call of this run; the teacher's unless another model is named."""
+        """A call of this run, the teacher's unless another model is named; `stop` is the prompt style's."""
         return Call(
             model=model or self.teacher,
             prompt=prompt,
-            sampling=self.sampling(purpose, model),
+            sampling=self.sampling(purpose, model, stop),
             sample=sample,
             seed=self.seed,
             purpose=purpose,

@@ -10,7 +10,7 @@ from typing import Literal
 from docendo.exams.examine import examine
 from docendo.exams.select import ProblemPool, select_variants
 from docendo.models.base import Ask
-from docendo.prompts import Prompts
+from docendo.prompts import PromptBook
 from docendo.solve.choose import RULES, choose, majority
 from docendo.solve.plan import Settings
 from docendo.solve.teach import Sample, Taught, more_samples, teach
@@ -60,7 +60,7 @@ class Road:
     """
 
     settings: Settings
-    prompts: Prompts
+    prompts: PromptBook
     pool: ProblemPool
     ask: Ask
     sizes: Mapping[str, int]
@@ -102,8 +102,9 @@ class Road:
     def _exam_call(
         self, student: str, lesson: Lesson, problem: Problem, repeat: int, batch: str, size: int
     ) -> Call:
-        prompt = self.prompts.examine(lesson, problem)
-        return self.settings.call("exam", prompt, repeat, batch, size, model=student)
+        style = self.prompts.of(student)
+        prompt = style.examine(lesson, problem)
+        return self.settings.call("exam", prompt, repeat, batch, size, model=student, stop=style.stop)
 
     def _chosen(
         self, taught: Taught, exam: Exam, lessons: tuple[ScoredLesson, ...], extra: tuple[Sample, ...]

@@ -25,7 +25,7 @@ from docendo.models.budget import Ledger, StopCondition, any_of, budget_of, not_
 from docendo.models.gateway import Gateway, Meter
 from docendo.models.resolve import opened
 from docendo.models.spec import ModelSpec, Prices
-from docendo.prompts import Prompts
+from docendo.prompts import Styles, styles_for
 from docendo.solve.arms import Summary, summarise
 from docendo.solve.config import configured
 from docendo.solve.plan import Settings
@@ -213,7 +213,8 @@ async def asolve(
             if models is None:
                 models = await stack.enter_async_context(opened(_specs(plan, "solve")))
             gateway = await stack.enter_async_context(Gateway(models))
-        road = Road(plan, Prompts(plan.prompts), ProblemPool(exams), gateway.ask, {})
+        styles = _styles(plan, _names(plan, "solve"), gateway.models)
+        road = Road(plan, styles, ProblemPool(exams), gateway.ask, {})
         return await road.walk(problem)
 
 
@@ -230,7 +231,7 @@ def _new_run(
 ) -> Run:
     if not taught:
         raise DataError("there are no problems to solve")
-    road = Road(plan, Prompts(plan.prompts), pool, _nobody, {})
+    road = Road(plan, Styles({}), pool, _nobody, {})
     exam = {p.id: p for problem in taught for p in road.exam_for(problem).problems}
     folder = Path(out) if out is not None else _new_folder(kind)
     budget_of(plan.budget, _prices(plan))
@@ -253,7 +254,7 @@ async def _create(
     async with AsyncExitStack() as stack:
         if models is None:
             models = await stack.enter_async_context(opened(_specs(plan, kind)))
-        _check_speakable(models, plan, [*taught, *exam])
+        _check_speakable(models, _styles(plan, models, models), [*taught, *exam])
         rows = [_model_row(models[name], name, plan) for name in _names(plan, kind)]
         config = {"settings": plan.stored(), **more}
         with Store.create(
@@ -285,7 +286,7 @@ async def _work(
         gateway = await stack.enter_async_context(Gateway(models, store, ledger))
         road = Road(
             plan,
-            Prompts(plan.prompts),
+            _styles(plan, sizes, models),
             ProblemPool(store.problems("exam")),
             gateway.ask,
             sizes,
@@ -380,11 +381,16 @@ def _check_same(models: Mapping[str, Model], store: Store) -> None:
             )
 
 
-def _check_speakable(models: Mapping[str, Model], plan: Settings, problems: Iterable[Problem]) -> None:
-    prompts = Prompts(plan.prompts)
+def _styles(plan: Settings, names: Iterable[str], models: Mapping[str, Model]) -> Styles:
+    known = {name: (plan.models.get(name), models[name].capabilities) for name in names}
+    return styles_for(known, plan.prompts)
+
+
+def _check_speakable(models: Mapping[str, Model], styles: Styles, problems: Iterable[Problem]) -> None:
     for problem in problems:
-        text = prompts.teach(problem)
-        for model in models.values():
+        for name, model in models.items():
+            prompt = styles.of(name).teach(problem)
+            text = prompt if isinstance(prompt, str) else "\n".join(said for _, said in prompt)
             try:
                 model.check(text)
             except UnspeakableError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from docendo.grading import grade
 from docendo.models.base import Ask
-from docendo.prompts import Prompts, rationale_of
+from docendo.prompts import PromptBook, rationale_of
 from docendo.solve.plan import Settings
 from docendo.types import Call, Example, Grade, GradeState, Lesson, Problem, Purpose, Reply
 
@@ -57,27 +57,26 @@ class Taught:
         return tuple(found.values())
 
 
-async def teach(problem: Problem, settings: Settings, prompts: Prompts, ask: Ask) -> Taught:
+async def teach(problem: Problem, settings: Settings, prompts: PromptBook, ask: Ask) -> Taught:
     """Sample the teacher `settings.lessons` times, and once greedily, as one batch."""
-    prompt, count = prompts.teach(problem), settings.lessons
-    batch = f"teach {problem.id}"
-    calls = [settings.call("teach", prompt, i, batch, count + 1) for i in range(count)]
-    calls.append(settings.call("greedy", prompt, 0, batch, count + 1))
-    replies = await ask(calls)
-    samples = [sample_of(problem, c, r) for c, r in zip(calls, replies, strict=True)]
+    style, count = prompts.of(settings.teacher), settings.lessons
+    prompt, batch = style.teach(problem), f"teach {problem.id}"
+    calls = [settings.call("teach", prompt, i, batch, count + 1, stop=style.stop) for i in range(count)]
+    calls.append(settings.call("greedy", prompt, 0, batch, count + 1, stop=style.stop))
+    samples = _samples(problem, calls, await ask(calls), settings)
     return Taught(problem, tuple(samples[:-1]), samples[-1])
 
 
 async def more_samples(
-    problem: Problem, settings: Settings, prompts: Prompts, ask: Ask, count: int
+    problem: Problem, settings: Settings, prompts: PromptBook, ask: Ask, count: int
 ) -> tuple[Sample, ...]:
     """`count` further samples after the taught ones: votes for self-consistency at equal cost, never examined."""
     if not count:
         return ()
-    prompt, first = prompts.teach(problem), settings.lessons
-    calls = [settings.call("sc", prompt, first + i, f"sc {problem.id}", count) for i in range(count)]
-    replies = await ask(calls)
-    return tuple(sample_of(problem, c, r) for c, r in zip(calls, replies, strict=True))
+    style, first = prompts.of(settings.teacher), settings.lessons
+    prompt, batch = style.teach(problem), f"sc {problem.id}"
+    calls = [settings.call("sc", prompt, first + i, batch, count, stop=style.stop) for i in range(count)]
+    return tuple(_samples(problem, calls, await ask(calls), settings))
 
 
 def given(problem: Problem, examples: Sequence[Example]) -> Taught:
@@ -89,10 +88,35 @@ def given(problem: Problem, examples: Sequence[Example]) -> Taught:
     return Taught(problem, tuple(samples))
 
 
-def sample_of(problem: Problem, call: Call, reply: Reply) -> Sample:
-    """Grade a reply and, where an answer could be read, make a lesson of it."""
-    judged = grade(problem, reply.text, truncated=reply.stop == "length", failed=reply.stop == "error")
+def _samples(
+    problem: Problem, calls: Sequence[Call], replies: Sequence[Reply], settings: Settings
+) -> list[Sample]:
+    spec = settings.models.get(settings.teacher)
+    hidden = spec is not None and spec.reasoning == "all"
+    return [sample_of(problem, c, r, hidden=hidden) for c, r in zip(calls, replies, strict=True)]
+
+
+def sample_of(problem: Problem, call: Call, reply: Reply, *, hidden: bool = False) -> Sample:
+    """Grade a reply and, where it is whole and an answer could be read, make a lesson of it.
+
+    A reply that was cut may state its answer before the cut, and what follows belongs to no lesson and says
+    nothing: it is truncated and neither taught nor counted as a vote. Only the greedy answer, which is not
+    taught, is then taken at its word.
+
+    Args:
+        problem: what was asked.
+        call: how.
+        reply: what came back.
+        hidden: show in the lesson what a reasoning model thought before its visible answer, too.
+    """
+    cut = reply.stop == "length"
+    if cut and call.purpose != "greedy":
+        return Sample(call.purpose, call.sample, Grade(GradeState.TRUNCATED), None, call, reply)
+    judged = grade(problem, reply.text, truncated=cut, failed=reply.stop == "error")
     lesson = None
-    if judged.state is GradeState.OK and judged.answer is not None:
-        lesson = Lesson((Example(problem.question, rationale_of(reply.text), judged.answer),))
+    if judged.state is GradeState.OK and judged.answer is not None and not cut:
+        rationale = rationale_of(reply.text)
+        if hidden and reply.reasoning:
+            rationale = f"{reply.reasoning.strip()}\n\n{rationale}"
+        lesson = Lesson((Example(problem.question, rationale, judged.answer),))
     return Sample(call.purpose, call.sample, judged, lesson, call, reply)

@@ -17,7 +17,7 @@ from docendo import _loop
 from docendo.errors import DataError
 from docendo.models.base import TellsLikelihood, telling
 from docendo.models.resolve import opened
-from docendo.prompts import Prompts
+from docendo.prompts import Prompts, styles_for
 from docendo.solve.arms import Cost, gather
 from docendo.solve.choose import choose
 from docendo.solve.plan import Settings
@@ -70,12 +70,13 @@ async def _all(main: Run) -> dict[str, Rival]:
                 read[call.model] += Usage(first, first - computed)
     for problem in (e for record in records for e in record.exam.values() if e.solution is None):
         raise DataError(f"exam problem {problem.id!r} has no worked solution, which likelihood exams need")
-    prompts = Prompts(settings.prompts)
     sampled = sum((f.costs["sc"] for f in facts), Cost())
     found: dict[str, Rival] = {}
     async with opened(settings.students) as models:
         for student in settings.students:
             model = models[student]
+            able = {student: (settings.models.get(student), model.capabilities)}
+            prompts = styles_for(able, settings.prompts).of(student)
             results = await asyncio.gather(
                 *(_examined(telling(model), prompts, record) for record in records)
             )

@@ -21,7 +21,7 @@ from docendo.errors import DataError, StoreError
 from docendo.exams.select import ProblemPool, select_variants
 from docendo.models.gateway import Gateway
 from docendo.models.resolve import opened, shipped
-from docendo.prompts import Prompts
+from docendo.prompts import AUTO, Prompts
 from docendo.solve.arms import Cost
 from docendo.solve.choose import majority
 from docendo.solve.plan import Settings
@@ -30,7 +30,7 @@ from docendo.solve.teach import Sample, sample_of
 from docendo.store import ModelRow, Store
 from docendo.store.schema import FILE
 from docendo.study.conditions import PROMPTS
-from docendo.types import Example, Lesson, Problem, Purpose
+from docendo.types import Example, Lesson, Problem, Prompt, Purpose
 
 FOLDER = "rivals"
 """The store of the rivals' calls, in the study's folder; the results stand beside it."""
@@ -69,7 +69,7 @@ class _Entry:
     regime: Regime
     most: int
 
-    def prompt(self, problem: Problem, exam: Sequence[Problem], sample: int) -> str:
+    def prompt(self, problem: Problem, exam: Sequence[Problem], sample: int) -> Prompt:
         """What the model is asked; samples see the exam problems in turn, so that together they see all."""
         first = sample % len(exam)
         shown = [*exam[first:], *exam[:first]][: self.most]
@@ -158,7 +158,8 @@ async def _all(main: Run, folder: Path) -> dict[str, Rival]:
 
 def _entries(settings: Settings) -> list[_Entry]:
     """Every model with every kind of shots; the teacher without any is in the main run."""
-    own, answers, nothing = settings.prompts, str(PROMPTS / "answer-only"), str(PROMPTS / "none")
+    own = settings.prompts if settings.prompts != AUTO else "school"  # whose models all of these are
+    answers, nothing = str(PROMPTS / "answer-only"), str(PROMPTS / "none")
     who = {"teacher": settings.teacher}
     who |= {name: f"school:{name}" for name in ("student", "student-2") if name in shipped()}
     entries = []

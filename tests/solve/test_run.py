@@ -222,7 +222,7 @@ class TestBadInput:
     def test_a_problem_without_exam_problems_is_named(self, tmp_path):
         lonely = [*problems(), Problem("alone", "family 9 number 1?", "11", family="f9")]
         with pytest.raises(DataError, match=r"'alone'.*'f9'"):
-            docendo.solve(lonely, out=tmp_path / "r", models=models())
+            docendo.solve(lonely, out=tmp_path / "r", models=models(), exam_select="variants")
         assert not (tmp_path / "r").exists()
 
     def test_an_empty_set(self, tmp_path):

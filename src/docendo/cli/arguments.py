@@ -30,6 +30,31 @@ SETTINGS: tuple[tuple[str, str, type, str, Any, str], ...] = (
     ),
     ("--lessons", "lessons", int, "N", 24, "the teacher's samples a problem"),
     ("--exam-problems", "exam_problems", int, "N", 3, "problems an exam"),
+    (
+        "--exam-select",
+        "exam_select",
+        str,
+        "WAY",
+        "auto",
+        "how exam problems are found: variants, nearest, metadata, fixed, or auto (variants, else nearest)",
+    ),
+    (
+        "--exam-rule",
+        "exam_rule",
+        str,
+        "RULE",
+        "",
+        "which problems may be in an exam, such as 'subject = taught, level <= taught'",
+    ),
+    ("--exam-id", "exam_ids", str, "ID", (), "a problem of fixed exams; repeat for several"),
+    (
+        "--exam-index",
+        "exam_index",
+        str,
+        "INDEX",
+        "lexical",
+        "what nearest goes by: lexical, or embed:MODEL (extra embed)",
+    ),
     ("--repeats", "repeats", int, "N", 3, "times each student is asked each exam problem"),
     ("--temperature", "temperature", float, "T", 0.7, "of the teacher's samples"),
     ("--student-temperature", "student_temperature", float, "T", 0.7, "of the students' answers"),
@@ -55,7 +80,11 @@ SETTINGS: tuple[tuple[str, str, type, str, Any, str], ...] = (
         'stop asking at a limit, such as "5 USD", "2M tokens", "10k calls", "30 min", or several with commas between',
     ),
 )
-_TOLD = {"max_tokens": "128 for the school's models, 2048 for others", "budget": "none"}
+_TOLD = {
+    "exam_rule": "all",
+    "max_tokens": "128 for the school's models, 2048 for others",
+    "budget": "none",
+}
 """Defaults that the help puts into words."""
 
 _TEACHING = ("teacher", "lessons", "temperature")
@@ -271,7 +300,7 @@ def _settings(command: Parser, skip: Sequence[str]) -> None:
     for option, field, kind, placeholder, default, text in SETTINGS:
         if field in skip:
             continue
-        shown = _TOLD.get(field) or (default[0] if isinstance(default, tuple) else default)
+        shown = _TOLD.get(field) or (next(iter(default), "none") if isinstance(default, tuple) else default)
         group.add_argument(
             option,
             dest=field,

@@ -142,7 +142,7 @@ def _show(console: Ink, run: Run, summary: Summary) -> None:
     if summary.judged:
         show_summary(console, summary)
     else:
-        for line in state_lines(summary):
+        for line in (*state_lines(summary), *summary.exams_said()):
             console.print(dim(line))
     show_bill(console, run.bill())
     for line in stopped_lines(summary, shlex.quote(str(run.folder))):

@@ -40,7 +40,7 @@ def show_summary(console: Console, summary: Summary) -> None:
     console.print()
     for verdict in verdicts(summary):
         console.print(verdict)
-    for line in (*state_lines(summary), *_notes(summary)):
+    for line in (*state_lines(summary), *summary.exams_said(), *_notes(summary)):
         console.print(dim(line))
 
 

@@ -198,6 +198,7 @@ def states(summary: Summary, about: About) -> list[str]:
             f"wrong; {count(exam[GradeState.TRUNCATED])} truncated and {count(exam[GradeState.FAILED])} "
             "failed ones are left out of the LbT score."
         )
+    said += summary.exams_said()
     return said
 
 

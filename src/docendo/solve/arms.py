@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from docendo.exams.guard import ITSELF, counted
 from docendo.stats import Interval, auc, mean_ci, paired_difference, within_auc
 from docendo.store import RunView
 from docendo.types import GradeState, Problem, Usage
@@ -89,6 +90,9 @@ class Summary:
     right answer has the higher LbT score; `auc_pooled` the same over lessons of all problems. `states` and
     `exam_states` count how the teacher's and the students' replies were graded. `stopped` says why the run asked
     for no more, where a budget ended it; `cut_short` counts the problems that it left half-way, in no table.
+    `exams` counts the planned problems by
+    the way in which their exam problems were found, `excluded` by reason what the guard kept out of exams,
+    `dropped` by reason what was left out when the problems were read.
     """
 
     problems: int
@@ -106,11 +110,22 @@ class Summary:
     facts: Sequence[Facts]
     stopped: str | None = None
     cut_short: int = 0
+    exams: Mapping[str, int] = field(default_factory=dict)
+    excluded: Mapping[str, int] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def judged(self) -> int:
         """Finished problems with a gold answer."""
         return self.overall.problems
+
+    def exams_said(self) -> list[str]:
+        """In words: how exam problems were found, where not all by variants, and what was left out."""
+        ways = ", ".join(f"{way} for {count:,}" for way, count in self.exams.items())
+        kept_out = {reason: n for reason, n in self.excluded.items() if reason != ITSELF}
+        lines = [] if set(self.exams) <= {"variants"} else [f"Exam problems by problem taught: {ways}."]
+        lines += [f"Left out of exams: {counted(kept_out)}."] if kept_out else []
+        return lines + ([f"Left out when reading: {counted(self.dropped)}."] if self.dropped else [])
 
     def json(self) -> dict[str, object]:
         """The one object that `--json` prints (documented in docs/solve.md)."""
@@ -126,6 +141,8 @@ class Summary:
             "exam_states": dict(self.exam_states),
             "stopped": self.stopped,
             "cut_short": self.cut_short,
+            "exams": {"found_by": dict(self.exams), "left_out": dict(self.excluded)},
+            "dropped": dict(self.dropped),
         }
 
 
@@ -141,6 +158,7 @@ def summarise(view: RunView, draws: int = 2000) -> Summary:
         planned = sum(1 for _ in view.problems())
         last = view.sessions()[-1:]
         cut_short = {row.problem for row in view.provisional()}
+        selections = list(view.selections())
     judged = [f for f in facts if f.problem.judgeable]
     groups: dict[str, list[Facts]] = defaultdict(list)
     for f in judged:
@@ -173,6 +191,9 @@ def summarise(view: RunView, draws: int = 2000) -> Summary:
         facts=facts,
         stopped=last[0].stopped if last else None,
         cut_short=len(cut_short),
+        exams=Counter(row.how for row in selections),
+        excluded=sum((Counter(row.excluded) for row in selections), Counter()),
+        dropped=view.config.get("dropped", {}),
     )
 
 

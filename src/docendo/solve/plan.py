@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from docendo.errors import ConfigError
+from docendo.exams.ways import check_selection
 from docendo.models.budget import Budget
 from docendo.models.spec import ModelSpec
 from docendo.types import Call, Prompt, Purpose, Sampling
@@ -24,7 +25,12 @@ class Settings:
         teacher: the name of the model that teaches.
         students: the names of the models that take the exams; the teacher may be among them.
         lessons: the teacher's samples a problem, N (the paper's number of rationales).
-        exam_problems: problems an exam, drawn from the taught problem's family.
+        exam_problems: problems an exam.
+        exam_select: how they are found: "variants" of the taught problem's family, the "nearest" in wording, by
+            "metadata", or "fixed"; "auto" is variants where the family has any, else nearest.
+        exam_rule: which problems may be in an exam, such as "subject = taught, level <= taught"; empty: all.
+        exam_ids: the problems of fixed exams, the first `exam_problems` that may be in the exam.
+        exam_index: what nearest goes by: "lexical", or "embed:MODEL" (extra `embed`).
         repeats: times each student is asked each exam problem.
         temperature: of the teacher's samples; the greedy baseline is always 0.
         student_temperature: of the students' answers.
@@ -43,6 +49,10 @@ class Settings:
     students: tuple[str, ...] = ("school:student",)
     lessons: int = 24
     exam_problems: int = 3
+    exam_select: str = "auto"
+    exam_rule: str = ""
+    exam_ids: tuple[str, ...] = ()
+    exam_index: str = "lexical"
     repeats: int = 3
     temperature: float = 0.7
     student_temperature: float = 0.7
@@ -81,6 +91,7 @@ class Settings:
             raise ConfigError("setting students: an exam needs at least one student")
         if len(set(self.students)) < len(self.students):
             raise ConfigError(f"setting students: named twice in {', '.join(self.students)}")
+        check_selection(self.exam_select, self.exam_rule, self.exam_ids, self.exam_index)
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Settings:
@@ -98,8 +109,8 @@ class Settings:
             wanted = _misfit(value, name, known[name])
             if wanted is not None:
                 raise ConfigError(f"setting {name}: {value!r} is not a {wanted}")
-        if "students" in values:
-            values = values | {"students": tuple(values["students"])}
+        listed = (name for name in ("students", "exam_ids") if name in values)
+        values = values | {name: tuple(values[name]) for name in listed}
         specs = {name: ModelSpec.model_validate(spec) for name, spec in models.items()}
         return cls(**values, models=specs)
 
@@ -109,7 +120,8 @@ class Settings:
         models = {
             name: spec.model_dump(mode="json", exclude_defaults=True) for name, spec in self.models.items()
         }
-        return kept | {"students": list(self.students), "models": models}
+        lists = {"students": list(self.students), "exam_ids": list(self.exam_ids)}
+        return kept | lists | {"models": models}
 
     def spec(self, name: str) -> ModelSpec:
         """What stands behind a model's name.

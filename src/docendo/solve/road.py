@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from docendo.exams.examine import examine
-from docendo.exams.select import ProblemPool, select_variants
 from docendo.models.base import Ask
 from docendo.prompts import PromptBook
 from docendo.solve.choose import RULES, choose, majority
@@ -55,21 +54,21 @@ class Solved:
 class Road:
     """What every problem of a run shares: settings, prompts, exam problems, the gateway, and model sizes.
 
-    `sizes` are parameters by model name, for cost; a model of unknown size counts as 1. `on_stage` is told which
-    stage a problem reaches.
+    `select` finds the exam problems of a taught one, or says which were found when the run was planned. `sizes` are
+    parameters by model name, for cost; a model of unknown size counts as 1. `on_stage` is told which stage a problem
+    reaches.
     """
 
     settings: Settings
     prompts: PromptBook
-    pool: ProblemPool
+    select: Callable[[Problem], Sequence[Problem]]
     ask: Ask
     sizes: Mapping[str, int]
     on_stage: Callable[[Problem, Stage], None] | None = None
 
     def exam_for(self, problem: Problem) -> Exam:
-        """The exam of a problem's lessons: variants of it, every student, `repeats` times."""
-        chosen = select_variants(problem, self.pool, self.settings.exam_problems, self.settings.seed)
-        return Exam(chosen, self.settings.students, self.settings.repeats)
+        """The exam of a problem's lessons: its exam problems, every student, `repeats` times."""
+        return Exam(tuple(self.select(problem)), self.settings.students, self.settings.repeats)
 
     async def walk(self, problem: Problem) -> Solved:
         """Teach, examine and choose for one problem."""

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from docendo import _loop
-from docendo.data import load_problems, parse, read_lessons
+from docendo.data import Notes, load_problems, parse, read_lessons
 from docendo.errors import DataError, ModelError, UnspeakableError
-from docendo.exams.select import ProblemPool
+from docendo.exams.select import ProblemPool, Selection, Selector
 from docendo.models.base import Model
 from docendo.models.budget import Ledger, StopCondition, any_of, budget_of, not_asked
 from docendo.models.gateway import Gateway, Meter
@@ -33,7 +33,7 @@ from docendo.solve.record import facts_of
 from docendo.solve.road import Road, Solved, Stage
 from docendo.solve.spent import Bill, bill
 from docendo.solve.teach import given
-from docendo.store import ModelRow, RunView, Store
+from docendo.store import ModelRow, RunView, SelectionRow, Store
 from docendo.types import Call, Example, Problem, Reply
 
 DEFAULT_PROBLEMS = "school:m1"
@@ -102,7 +102,8 @@ def solve(
 
     Args:
         problems: a problem file, `school:NAME`, or problems; by default those of `config`, or the school's.
-        exams: where exam problems come from; by default the school's own pool, else the problems themselves.
+        exams: where exam problems come from; by default the school's own pool, else the problems themselves,
+            also those beyond `limit`.
         config: a TOML file of models and settings (docs/models.md); what is given here beats it.
         out: the run folder, new or empty; by default runs/solve-DATE-TIME.
         limit: only the first so many problems.
@@ -121,9 +122,12 @@ def solve(
     if problems is None:
         problems = said.problems or DEFAULT_PROBLEMS
     exams = exams if exams is not None else said.exams
-    taught = _load(problems, limit or said.limit)
-    pool = _pool(problems, exams, taught)
-    return _new_run("solve", taught, pool, plan, {"problems": _name(problems)}, out, models, watch, stop)
+    limit = limit or said.limit
+    notes = Notes()
+    known = _load(problems, notes, None if exams is None else limit)
+    taught, pool = known[:limit], _pool(problems, exams, known, notes)
+    more = {"problems": _name(problems), "dropped": dict(notes.dropped)}
+    return _new_run("solve", taught, pool, plan, more, out, models, watch, stop)
 
 
 def score(
@@ -157,15 +161,17 @@ def score(
     if problems is None:
         problems = said.problems or DEFAULT_PROBLEMS
     exams = exams if exams is not None else said.exams
-    known = _load(problems)
+    notes = Notes()
+    known = _load(problems, notes)
     examples = lessons if isinstance(lessons, Mapping) else _lessons_by_problem(lessons, known)
     taught = [p for p in known if p.id in examples]
     strange = sorted(set(examples) - {p.id for p in taught})
     if strange:
         raise DataError(f"lessons for problem {strange[0]!r}, which is not among the problems")
     stored = {id: [[e.question, e.rationale, e.answer] for e in own] for id, own in examples.items()}
-    more = {"problems": _name(problems), "given": stored}
-    return _new_run("score", taught, _pool(problems, exams, known), plan, more, out, models, watch)
+    pool = _pool(problems, exams, known, notes)
+    more = {"problems": _name(problems), "dropped": dict(notes.dropped), "given": stored}
+    return _new_run("score", taught, pool, plan, more, out, models, watch)
 
 
 def resume(
@@ -201,8 +207,8 @@ async def asolve(
     """One problem down the road, without a run folder: for servers, notebooks and callbacks.
 
     Args:
-        problem: the problem; give it a `family` shared with its exam problems.
-        exams: problems with gold answers; those of the same family make the exam.
+        problem: the problem; give it a `family` shared with its exam problems, where it has variants.
+        exams: problems with gold answers, of which the exam is made (docs/exams.md).
         models: open models by name; opened and closed here where None.
         gateway: an open gateway to share between calls, which then owns the models.
         **settings: fields of `Settings`.
@@ -213,8 +219,9 @@ async def asolve(
             if models is None:
                 models = await stack.enter_async_context(opened(_specs(plan, "solve")))
             gateway = await stack.enter_async_context(Gateway(models))
+        selector = _selector(plan, ProblemPool(exams))
         styles = _styles(plan, _names(plan, "solve"), gateway.models)
-        road = Road(plan, styles, ProblemPool(exams), gateway.ask, {})
+        road = Road(plan, styles, lambda p: selector.select(p).problems, gateway.ask, {})
         return await road.walk(problem)
 
 
@@ -231,11 +238,11 @@ def _new_run(
 ) -> Run:
     if not taught:
         raise DataError("there are no problems to solve")
-    road = Road(plan, Styles({}), pool, _nobody, {})
-    exam = {p.id: p for problem in taught for p in road.exam_for(problem).problems}
+    selector = _selector(plan, pool)
+    selected = {problem.id: selector.select(problem) for problem in taught}
     folder = Path(out) if out is not None else _new_folder(kind)
     budget_of(plan.budget, _prices(plan))
-    _loop.run(_create(kind, folder, taught, list(exam.values()), plan, more, models, watch, stop))
+    _loop.run(_create(kind, folder, taught, selected, plan, more, models, watch, stop))
     return Run(folder)
 
 
@@ -243,7 +250,7 @@ async def _create(
     kind: str,
     folder: Path,
     taught: Sequence[Problem],
-    exam: Sequence[Problem],
+    selected: Mapping[str, Selection],
     plan: Settings,
     more: Mapping[str, Any],
     models: Mapping[str, Model] | None,
@@ -251,6 +258,11 @@ async def _create(
     stop: StopCondition | None,
 ) -> None:
     """Check everything that can be known before the first call, make the folder, then work."""
+    exam = list({p.id: p for selection in selected.values() for p in selection.problems}.values())
+    exams = [
+        SelectionRow(id, found.how, tuple(p.id for p in found.problems), found.excluded)
+        for id, found in selected.items()
+    ]
     async with AsyncExitStack() as stack:
         if models is None:
             models = await stack.enter_async_context(opened(_specs(plan, kind)))
@@ -258,7 +270,14 @@ async def _create(
         rows = [_model_row(models[name], name, plan) for name in _names(plan, kind)]
         config = {"settings": plan.stored(), **more}
         with Store.create(
-            folder, kind=kind, config=config, seed=plan.seed, models=rows, taught=taught, exam=exam
+            folder,
+            kind=kind,
+            config=config,
+            seed=plan.seed,
+            models=rows,
+            taught=taught,
+            exam=exam,
+            exams=exams,
         ) as store:
             await _work(store, models, watch, stop)
 
@@ -287,7 +306,7 @@ async def _work(
         road = Road(
             plan,
             _styles(plan, sizes, models),
-            ProblemPool(store.problems("exam")),
+            lambda problem: store.exam_of(problem.id),
             gateway.ask,
             sizes,
             watch.stage if watch else None,
@@ -354,6 +373,18 @@ def _prices(plan: Settings) -> dict[str, Prices]:
     return {name: spec.prices for name, spec in plan.models.items() if spec.prices is not None}
 
 
+def _selector(plan: Settings, pool: ProblemPool) -> Selector:
+    return Selector(
+        pool,
+        plan.exam_problems,
+        plan.seed,
+        plan.exam_select,
+        plan.exam_rule,
+        plan.exam_ids,
+        plan.exam_index,
+    )
+
+
 def _names(plan: Settings, kind: str) -> list[str]:
     return list(dict.fromkeys([*([] if kind == "score" else [plan.teacher]), *plan.students]))
 
@@ -397,9 +428,9 @@ def _check_speakable(models: Mapping[str, Model], styles: Styles, problems: Iter
                 raise UnspeakableError(f"problem {problem.id!r}: {error}") from error
 
 
-def _load(source: Source, limit: int | None = None) -> list[Problem]:
+def _load(source: Source, notes: Notes, limit: int | None = None) -> list[Problem]:
     if isinstance(source, (str, Path)):
-        return load_problems(source, limit=limit)
+        return load_problems(source, limit=limit, notes=notes)
     return list(islice(source, limit))
 
 
@@ -412,11 +443,11 @@ def _name(source: Source) -> str | None:
     return name if found.reader == "docendo" else f"{found.reader}:{name}"
 
 
-def _pool(problems: Source, exams: Source | None, taught: Sequence[Problem]) -> ProblemPool:
+def _pool(problems: Source, exams: Source | None, known: Sequence[Problem], notes: Notes) -> ProblemPool:
     if exams is None and isinstance(problems, str) and problems.startswith("school:"):
         name, at, seed = problems.partition("@")
         exams = f"{name}-exams{at}{seed}"
-    return ProblemPool(taught if exams is None else _load(exams))
+    return ProblemPool(known if exams is None else _load(exams, notes))
 
 
 def _lessons_by_problem(path: str | Path, known: Sequence[Problem]) -> dict[str, list[Example]]:
@@ -437,7 +468,3 @@ def _lessons_by_problem(path: str | Path, known: Sequence[Problem]) -> dict[str,
 def _new_folder(kind: str) -> Path:
     stamp = Path("runs") / f"{kind}-{datetime.now():%Y%m%d-%H%M%S}"
     return next(p for p in [stamp, *(Path(f"{stamp}-{i}") for i in range(2, 1000))] if not p.exists())
-
-
-async def _nobody(calls: object) -> Any:
-    raise AssertionError("a plan asks nothing")

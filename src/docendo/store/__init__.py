@@ -17,6 +17,7 @@ from docendo.store.rows import (
     Role,
     RunInfo,
     SampleRow,
+    SelectionRow,
     SessionRow,
     TotalRow,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "RunInfo",
     "RunView",
     "SampleRow",
+    "SelectionRow",
     "SessionRow",
     "Store",
     "TotalRow",

@@ -57,6 +57,20 @@ class ModelRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SelectionRow:
+    """The exam of one taught problem as planned.
+
+    `how` says by which way its problems (ids, in order) were found; `excluded` counts by reason those that the guard
+    kept out of it.
+    """
+
+    problem: str
+    how: str
+    problems: tuple[str, ...]
+    excluded: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class SampleRow:
     """One answer by the teacher, graded.
 

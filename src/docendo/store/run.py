@@ -19,7 +19,7 @@ from typing import Any, Self
 from docendo import __version__
 from docendo.errors import StoreError
 from docendo.store import lock
-from docendo.store.rows import DecisionRow, ExamRow, LessonRow, ModelRow, Role, SampleRow
+from docendo.store.rows import DecisionRow, ExamRow, LessonRow, ModelRow, Role, SampleRow, SelectionRow
 from docendo.store.schema import FILE, FORMAT, TABLES, connect, explain, utf8
 from docendo.store.view import RunView
 from docendo.types import Call, Grade, Problem, Reply
@@ -42,6 +42,7 @@ class Store(RunView):
         models: Iterable[ModelRow] = (),
         taught: Iterable[Problem] = (),
         exam: Iterable[Problem] = (),
+        exams: Iterable[SelectionRow] = (),
     ) -> Self:
         """Make a run in a new or empty folder, with its whole plan, and open it.
 
@@ -69,7 +70,7 @@ class Store(RunView):
                 "created": _now(),
                 "parent": parent,
             }
-            _write_new(folder, meta, models, taught, exam)
+            _write_new(folder, meta, models, taught, exam, exams)
         except BaseException:
             held.release()
             raise
@@ -254,6 +255,7 @@ def _write_new(
     models: Iterable[ModelRow],
     taught: Iterable[Problem],
     exam: Iterable[Problem],
+    exams: Iterable[SelectionRow],
 ) -> None:
     """Write a whole new run beside its name and move it there: a cut never leaves half a run."""
     path = folder / _UNFINISHED
@@ -268,6 +270,7 @@ def _write_new(
             _insert_models(db, models)
             _insert_problems(db, taught, "taught")
             _insert_problems(db, exam, "exam")
+            _insert(db, "exams", "t.t.", map(_selection, exams))
             db.execute("COMMIT")
         path.rename(folder / FILE)
     except sqlite3.IntegrityError as error:
@@ -293,6 +296,11 @@ def _insert_problems(db: sqlite3.Connection, problems: Iterable[Problem], role: 
     (count,) = db.execute("SELECT COUNT(*) FROM problems WHERE role = ?", (role,)).fetchone()
     rows = [(utf8(p.id), role, position, _problem(p)) for position, p in enumerate(problems, count)]
     _insert(db, "problems", "t...", rows)
+
+
+def _selection(row: SelectionRow) -> tuple[Any, ...]:
+    ids = utf8(json.dumps(row.problems, ensure_ascii=False))
+    return utf8(row.problem), row.how, ids, json.dumps(dict(row.excluded))
 
 
 def _problem(problem: Problem) -> str:

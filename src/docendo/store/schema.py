@@ -15,7 +15,7 @@ from pathlib import Path
 
 from docendo.errors import StoreError
 
-FORMAT = 2
+FORMAT = 3
 """Version of the tables below; a run folder of another version is refused, never guessed at."""
 
 FILE = "run.sqlite"
@@ -39,6 +39,9 @@ CREATE TABLE problems (
     PRIMARY KEY (id, role)
 );
 CREATE UNIQUE INDEX problems_in_order ON problems (role, position);
+CREATE TABLE exams (
+    problem TEXT PRIMARY KEY, how TEXT NOT NULL, problems TEXT NOT NULL, excluded TEXT NOT NULL
+);
 CREATE TABLE prompts (
     hash TEXT PRIMARY KEY, form TEXT NOT NULL CHECK (form IN ('text', 'chat')), text TEXT NOT NULL
 );

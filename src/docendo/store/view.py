@@ -28,6 +28,7 @@ from docendo.store.rows import (
     Role,
     RunInfo,
     SampleRow,
+    SelectionRow,
     SessionRow,
     TotalRow,
 )
@@ -140,6 +141,26 @@ class RunView:
             some = ", ".join(repr(known) for (known,) in first) or "none"
             raise StoreError(f"{self.folder}: no {role} problem has the id {id!r}; the first ids are {some}")
         return Problem(**json.loads(row[0]))
+
+    def selections(self) -> Iterator[SelectionRow]:
+        """How the exam of each taught problem was selected, in the order of the plan."""
+        sql = (
+            "SELECT problem, how, exams.problems, excluded FROM exams JOIN problems AS p ON p.id = problem "
+            "WHERE role = 'taught' ORDER BY position"
+        )
+        for row in self._rows(sql):
+            yield SelectionRow(row[0], row[1], tuple(json.loads(row[2])), json.loads(row[3]))
+
+    def exam_of(self, id: str) -> tuple[Problem, ...]:
+        """The exam problems of one taught problem, in order.
+
+        Raises:
+            StoreError: none were planned for it.
+        """
+        row = self._row("SELECT problems FROM exams WHERE problem = CAST(? AS TEXT)", (utf8(id),))
+        if row is None:
+            raise StoreError(f"{self.folder}: no exam was planned for problem {id!r}")
+        return tuple(self.problem(name, "exam") for name in json.loads(row[0]))
 
     # --- calls --------------------------------------------------------------------------------------------
 

@@ -18,7 +18,6 @@ from typing import Literal
 
 from docendo import _loop
 from docendo.errors import DataError, StoreError
-from docendo.exams.select import ProblemPool, select_variants
 from docendo.models.gateway import Gateway
 from docendo.models.resolve import opened, shipped
 from docendo.prompts import AUTO, Prompts
@@ -136,8 +135,7 @@ async def _all(main: Run, folder: Path) -> dict[str, Rival]:
     with main.view() as view:
         settings = Settings.of(view.config["settings"])
         problems = [p for p in view.problems() if p.answer is not None]
-        pool = ProblemPool(view.problems("exam"))
-    exams = {p.id: select_variants(p, pool, settings.exam_problems, settings.seed) for p in problems}
+        exams = {p.id: view.exam_of(p.id) for p in problems}
     for exam in (e for own in exams.values() for e in own if e.solution is None):
         raise DataError(f"exam problem {exam.id!r} has no worked solution, which the rivals of regime B need")
     entries = _entries(settings)

@@ -1,0 +1,43 @@
+"""The ways in which exam problems are selected, as settings name them, and what goes together.
+
+Apart from `select.py`, so that settings can be checked without what selecting needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from docendo.errors import ConfigError
+
+WAYS = ("auto", "variants", "nearest", "metadata", "fixed")
+LEXICAL, EMBED = "lexical", "embed:"
+
+
+def check_selection(how: str, rule: str, ids: Sequence[str], index: str) -> None:
+    """Refuse what no exam could be made by.
+
+    Args:
+        how: one of `WAYS`.
+        rule: of `metadata`, or one that narrows another way; empty for none.
+        ids: the problems of `fixed` exams.
+        index: what `nearest` goes by, `lexical` or `embed:MODEL`.
+
+    Raises:
+        ConfigError: an unknown way or index, or settings that do not go together.
+    """
+    if how not in WAYS:
+        raise ConfigError(f"setting exam_select: {how!r} is none of {', '.join(WAYS)}")
+    if how == "metadata" and not rule:
+        raise ConfigError(
+            "setting exam_rule: exams by metadata need a rule, such as 'subject = taught, level <= taught'"
+        )
+    if (how == "fixed") != bool(ids):
+        raise ConfigError("setting exam_ids: fixed exams need the ids of their problems, and only they do")
+    if how == "fixed" and rule:
+        raise ConfigError("setting exam_rule: has no use for fixed exams, whose problems are named")
+    if rule:
+        from docendo.exams.rules import parse  # numpy comes with it, which most settings can do without
+
+        parse(rule)
+    if index != LEXICAL and not (index.startswith(EMBED) and index.removeprefix(EMBED)):
+        raise ConfigError(f"setting exam_index: {index!r} should be {LEXICAL} or {EMBED}MODEL")

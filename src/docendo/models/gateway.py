@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+import functools
+from collections import deque
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
@@ -18,6 +20,7 @@ from typing import Self
 from docendo.errors import DocendoError, ModelError, StoreError
 from docendo.models.base import Model
 from docendo.models.budget import NOT_ASKED, Ledger
+from docendo.models.writer import Writer
 from docendo.store import Key, Store
 from docendo.types import Call, Purpose, Reply, Usage
 
@@ -93,8 +96,10 @@ class Gateway:
         self.meter = Meter()
         self.models = models
         self.ledger = ledger or Ledger()
+        self._writer = Writer(store) if store is not None else None
         self._desks = {
-            name: _Desk(name, model, store, self.meter, self.ledger) for name, model in models.items()
+            name: _Desk(name, model, store, self._writer, self.meter, self.ledger)
+            for name, model in models.items()
         }
 
     async def ask(self, calls: Sequence[Call]) -> list[Reply]:
@@ -131,6 +136,8 @@ class Gateway:
 
     async def aclose(self) -> None:
         """Stop asking, fail whoever still waits, and release the models; safe to call twice."""
+        if self._writer is not None:
+            self._writer.flush()
         await asyncio.gather(*(desk.aclose() for desk in self._desks.values()))
         closed = await asyncio.gather(
             *(model.aclose() for model in self.models.values()), return_exceptions=True
@@ -162,33 +169,60 @@ class _Unit:
     dropped: bool = False
 
 
+@dataclass(slots=True, eq=False)
+class _Known:
+    """What one `ask` knows to be recorded of its calls: what was when it came, and what was since then.
+
+    Looking in the store before each call leaves would cost more than all else that is done for it.
+    """
+
+    keys: Collection[Key]
+    replies: dict[Key, Reply]
+
+
 class _Desk:
     """One model: the queue in front of it, the calls in flight, and the task that reads its replies."""
 
-    def __init__(self, name: str, model: Model, store: Store | None, meter: Meter, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        name: str,
+        model: Model,
+        store: Store | None,
+        writer: Writer | None,
+        meter: Meter,
+        ledger: Ledger,
+    ) -> None:
         self.batched = model.capabilities.batched
         self._name = name
         self._model = model
         self._store = store
+        self._writer = writer
+        self._notes: deque[str] | None = getattr(model, "notes", None)
         self._meter = meter
         self._ledger = ledger
         # The bound counts units, not calls: a batch that is larger than the bound must still fit in whole.
         self._room = asyncio.Semaphore(ROOM)
         self._queue: asyncio.Queue[tuple[Call, _Unit]] = asyncio.Queue()
         self._flying: dict[Key, _Unit] = {}
+        self._asks: set[_Known] = set()
         self._task: asyncio.Task[None] | None = None
         self._failure: DocendoError | None = None
 
     async def ask(self, calls: Mapping[Key, Call]) -> dict[Key, Reply]:
         """The replies to calls of this model, recorded or new."""
+        known = _Known(calls.keys(), self._recorded(list(calls)))
         replies: dict[Key, Reply] = {}
         futures: dict[Key, asyncio.Future[Reply]] = {}
-        for group in self._groups(calls):
-            recorded, waiting = await self._send(group)
-            replies |= recorded
-            futures |= waiting
-            for key in recorded:
-                self._meter.count(self._name, calls[key].purpose).replayed += 1
+        self._asks.add(known)
+        try:
+            for group in self._groups(calls):
+                recorded, waiting = await self._send(group, known)
+                replies |= recorded
+                futures |= waiting
+                for key in recorded:
+                    self._meter.count(self._name, calls[key].purpose).replayed += 1
+        finally:
+            self._asks.discard(known)
         if futures:
             await asyncio.wait(futures.values())  # unlike gather: cancelling this leaves the futures alone
         return replies | {key: future.result() for key, future in futures.items()}
@@ -200,7 +234,7 @@ class _Desk:
         return list(groups.values())
 
     async def _send(
-        self, group: Mapping[Key, Call]
+        self, group: Mapping[Key, Call], known: _Known
     ) -> tuple[dict[Key, Reply], dict[Key, asyncio.Future[Reply]]]:
         """The recorded replies to the calls that leave or fly together, and futures of the others.
 
@@ -213,7 +247,7 @@ class _Desk:
             while True:
                 if self._failure is not None:
                     raise self._failure.with_traceback(None)  # or it grows with each who is told
-                recorded = self._recorded(list(group))
+                recorded = {key: known.replies[key] for key in group if key in known.replies}
                 open_ = {key: call for key, call in group.items() if key not in recorded}
                 flying = {key: self._flying[key].futures[key] for key in open_ if key in self._flying}
                 if len(flying) == len(open_):
@@ -277,12 +311,8 @@ class _Desk:
         if not unit.left:
             unit.left = True
             self._room.release()
-            if self._store is not None:
-                try:
-                    self._store.record_sent(unit.calls.values())
-                except StoreError as error:
-                    self._fail(error)  # here, as a backend may dress up what its stream raises
-                    raise
+            if self._writer is not None:
+                self._writer.sent(unit.calls.values(), self._told)
             for each in unit.calls.values():
                 self._meter.count(self._name, each.purpose).sent += 1
                 self._ledger.left(self._name)
@@ -303,6 +333,8 @@ class _Desk:
             replies = self._model.run(_Stream(self))
             async for call, reply in replies:
                 self._receive((call.request, call.sample), reply)
+                if self._notes:
+                    self._write_notes()
                 if self._failure is not None:
                     return
             self._fail(ModelError(f"{self._name} stopped answering while it was still needed"))
@@ -333,11 +365,36 @@ class _Desk:
             count.cut += reply.stop == "length"
         if len(unit.replies) < len(unit.calls):
             return
-        if self._store is not None:
-            self._store.record_replies([(call, unit.replies[k]) for k, call in unit.calls.items()])
-        for k, future in unit.futures.items():
-            del self._flying[k]
-            future.set_result(unit.replies[k])
+        if self._writer is None:
+            self._hand_out(unit, None)
+        else:
+            pairs = [(call, unit.replies[k]) for k, call in unit.calls.items()]
+            self._writer.replies(pairs, functools.partial(self._hand_out, unit))
+
+    def _hand_out(self, unit: _Unit, error: StoreError | None) -> None:
+        """Give a unit's replies to whoever waits for them, now that they are recorded, or the reason why not."""
+        self._told(error)
+        if self._failure is not None:
+            return
+        for key, future in unit.futures.items():
+            reply = unit.replies[key]
+            del self._flying[key]
+            future.set_result(reply)
+            if self._store is not None and (reply.stop != "error" or (reply.lasting and not self.batched)):
+                for known in self._asks:
+                    if key in known.keys:
+                        known.replies[key] = reply
+
+    def _told(self, error: StoreError | None) -> None:
+        if error is not None:
+            self._fail(error)
+
+    def _write_notes(self) -> None:
+        """Record what the backend has to say of how it asks."""
+        while self._notes:
+            text = self._notes.popleft()
+            if self._store is not None:
+                self._store.record_note(self._name, text)
 
     def _fail(self, failure: DocendoError) -> None:
         """Fail every waiting and every later call; the first failure is the one that counts."""

@@ -162,16 +162,24 @@ class Store(RunView):
 
     def record_sent(self, calls: Iterable[Call]) -> None:
         """Record that calls leave for a backend."""
-        rows = [(call.request, call.sample, self.session) for call in calls]
-        with self._transaction() as db:
-            db.executemany("INSERT INTO sent VALUES (?, ?, ?)", rows)
+        self.record(calls, ())
 
     def record_replies(self, replies: Iterable[tuple[Call, Reply]]) -> None:
-        """Record replies in one transaction; those with `stop` "error" as errors, to be asked again.
+        """Record replies, as `record` does."""
+        self.record((), replies)
+
+    def record_note(self, model: str, text: str) -> None:
+        """Record what a user should know of how a model is asked."""
+        with self._transaction() as db:
+            _insert(db, "notes", ".t..", [(model, utf8(text), self.session, _now())])
+
+    def record(self, sent: Iterable[Call], replies: Iterable[tuple[Call, Reply]]) -> None:
+        """Record in one transaction that calls leave, and replies; those with `stop` "error" as errors.
 
         Raises:
-            StoreError: one is recorded already (a fault in docendo), or the disk cannot take them.
+            StoreError: a reply is recorded already (a fault in docendo), or the disk cannot take them.
         """
+        left = [(call.request, call.sample, self.session) for call in sent]
         prompts: dict[str, tuple[str, str, bytes | None]] = {}
         good, bad = [], []
         for call, reply in replies:
@@ -186,6 +194,7 @@ class Store(RunView):
             else:
                 good.append((*asked, utf8(reply.text), utf8(reply.reasoning), reply.stop, *cost))
         with self._transaction() as db:
+            db.executemany("INSERT INTO sent VALUES (?, ?, ?)", left)
             db.executemany("INSERT OR IGNORE INTO prompts VALUES (?, ?, CAST(? AS TEXT))", prompts.values())
             _insert(db, "replies", "....t.tt.......", good)
             _insert(db, "errors", "....t.t........", bad)

@@ -48,6 +48,12 @@ CREATE TABLE prompts (
 CREATE TABLE sent (
     request TEXT NOT NULL, sample INTEGER NOT NULL, session INTEGER NOT NULL REFERENCES sessions (id)
 );
+CREATE TABLE notes (
+    model TEXT NOT NULL,
+    text TEXT NOT NULL,
+    session INTEGER NOT NULL REFERENCES sessions (id),
+    time TEXT NOT NULL
+);
 CREATE TABLE replies (
     request TEXT NOT NULL,
     sample INTEGER NOT NULL,

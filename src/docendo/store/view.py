@@ -37,6 +37,7 @@ from docendo.types import Call, Choice, Example, Grade, GradeState, Lesson, Prob
 
 Chat = tuple[tuple[str, str], ...]
 
+_KEYS = 500  # in one statement: SQLite bounds the values it may have
 _TOKENS = "prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens"
 
 
@@ -176,34 +177,37 @@ class RunView:
 
     def recorded(self, keys: Sequence[Key]) -> dict[Key, Reply]:
         """The recorded replies among `(request, sample)` keys."""
-        sql = (
-            f"SELECT text, stop, {_TOKENS}, seconds, reasoning FROM replies WHERE request = ? AND sample = ?"
-        )
-        found = {}
-        for key in keys:
-            row = self._row(sql, key)
-            if row is not None:
-                found[key] = Reply(row[0], row[1], Usage(*row[2:6]), row[6], reasoning=row[7])
-        return found
+        columns = f"text, stop, {_TOKENS}, seconds, reasoning"
+        return {
+            key: Reply(row[0], row[1], Usage(*row[2:6]), row[6], reasoning=row[7])
+            for key, row in self._by_key(columns, "replies", keys)
+        }
 
     def batch_of(self, keys: Sequence[Key]) -> dict[Key, str]:
         """The batch as part of which each recorded reply among `keys` was computed."""
-        sql = "SELECT batch FROM replies WHERE request = ? AND sample = ?"
-        rows = {key: self._row(sql, key) for key in keys}
-        return {key: row[0] for key, row in rows.items() if row is not None}
+        return {key: row[0] for key, row in self._by_key("batch", "replies", keys)}
 
     def failed(self, keys: Sequence[Key]) -> dict[Key, Reply]:
         """The last error of each call among `keys` that ever came back with one, as a reply."""
-        sql = (
-            f"SELECT {_TOKENS}, seconds, error, lasting FROM errors "
-            "WHERE request = ? AND sample = ? ORDER BY rowid DESC LIMIT 1"
-        )
-        rows = {key: self._row(sql, key) for key in keys}
-        return {
+        columns = f"{_TOKENS}, seconds, error, lasting"
+        return {  # of several the last in the table's order stays
             key: Reply("", "error", Usage(*row[:4]), row[4], row[5], lasting=bool(row[6]))
-            for key, row in rows.items()
-            if row is not None
+            for key, row in self._by_key(columns, "errors", keys, "ORDER BY errors.rowid")
         }
+
+    def _by_key(
+        self, columns: str, table: str, keys: Sequence[Key], order: str = ""
+    ) -> Iterator[tuple[Key, tuple[Any, ...]]]:
+        """Columns of a table's rows under `keys`, each with its key; a few statements for however many keys."""
+        for start in range(0, len(keys), _KEYS):
+            some = keys[start : start + _KEYS]
+            wanted = ", ".join(["(?, ?)"] * len(some))
+            sql = (
+                f"WITH wanted (request, sample) AS (VALUES {wanted}) SELECT request, sample, {columns} "
+                f"FROM wanted CROSS JOIN {table} USING (request, sample) {order}"
+            )
+            for row in self._rows(sql, [part for key in some for part in key]):
+                yield (row[0], row[1]), row[2:]
 
     def lasting(self, keys: Sequence[Key]) -> dict[Key, Reply]:
         """The calls among `keys` whose last error asking again would only repeat, each with that error."""
@@ -246,6 +250,10 @@ class RunView:
             "SELECT request, sample, session FROM sent ORDER BY rowid"
         ):
             yield (request, sample), session
+
+    def notes(self) -> list[tuple[str, str]]:
+        """What a user should know of how models are asked: each different (model, text) once, oldest first."""
+        return list(self._rows("SELECT model, text FROM notes GROUP BY model, text ORDER BY MIN(rowid)"))
 
     def totals(self) -> list[TotalRow]:
         """Recorded replies summed by model and purpose."""

@@ -98,7 +98,7 @@ def verdicts(summary: Summary) -> list[Text]:
 
 
 def state_lines(summary: Summary) -> list[str]:
-    """How replies were graded, where any was cut or failed: those do not count, so they must be seen."""
+    """What must be seen besides the tables: replies that were cut or failed, caches, and how models were asked."""
     lines = []
     for who, states in (("teacher", summary.states), ("students", summary.exam_states)):
         if states.get("truncated", 0) or states.get("failed", 0):
@@ -110,7 +110,12 @@ def state_lines(summary: Summary) -> list[str]:
                 f"{share} of the replies of the {who} were cut by the token limit: what is said above is of the "
                 "others, which are the shorter ones. Raise --max-tokens (or max_tokens in the run file)."
             )
-    return lines
+    lines += [
+        f"{c.model} took {percent(c.cached / c.prompt)} of its prompt tokens from the server's cache, "
+        f"{percent(c.reached)} of what prompts have in common."
+        for c in summary.cache
+    ]
+    return lines + [one_line(f"Note: {note}") for note in summary.notes]
 
 
 def stopped_lines(summary: Summary, folder: str) -> list[str]:

@@ -199,6 +199,12 @@ def states(summary: Summary, about: About) -> list[str]:
             "failed ones are left out of the LbT score."
         )
     said += summary.exams_said()
+    said += [
+        f"{c.model} took {percent(c.cached / c.prompt)} of its prompt tokens from the server’s cache: "
+        f"{percent(c.reached)} of what its prompts have in common."
+        for c in summary.cache
+    ]
+    said += summary.notes
     return said
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from docendo.exams.guard import ITSELF, counted
+from docendo.solve.prefixes import CacheShare, cache_shares
 from docendo.stats import Interval, auc, mean_ci, paired_difference, within_auc
 from docendo.store import RunView
 from docendo.types import GradeState, Problem, Usage
@@ -93,6 +94,7 @@ class Summary:
     `exams` counts the planned problems by
     the way in which their exam problems were found, `excluded` by reason what the guard kept out of exams,
     `dropped` by reason what was left out when the problems were read.
+    `notes` say how models were asked otherwise than was planned, `cache` what servers took from their caches.
     """
 
     problems: int
@@ -113,6 +115,8 @@ class Summary:
     exams: Mapping[str, int] = field(default_factory=dict)
     excluded: Mapping[str, int] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    cache: Sequence[CacheShare] = ()
 
     @property
     def judged(self) -> int:
@@ -143,6 +147,16 @@ class Summary:
             "cut_short": self.cut_short,
             "exams": {"found_by": dict(self.exams), "left_out": dict(self.excluded)},
             "dropped": dict(self.dropped),
+            "notes": list(self.notes),
+            "cache": {
+                c.model: {
+                    "prompt": c.prompt,
+                    "cached": c.cached,
+                    "possible": c.possible,
+                    "reached": c.reached,
+                }
+                for c in self.cache
+            },
         }
 
 
@@ -159,6 +173,8 @@ def summarise(view: RunView, draws: int = 2000) -> Summary:
         last = view.sessions()[-1:]
         cut_short = {row.problem for row in view.provisional()}
         selections = list(view.selections())
+        notes = [text for _, text in view.notes()]
+        shares = cache_shares(view)
     judged = [f for f in facts if f.problem.judgeable]
     groups: dict[str, list[Facts]] = defaultdict(list)
     for f in judged:
@@ -194,6 +210,8 @@ def summarise(view: RunView, draws: int = 2000) -> Summary:
         exams=Counter(row.how for row in selections),
         excluded=sum((Counter(row.excluded) for row in selections), Counter()),
         dropped=view.config.get("dropped", {}),
+        notes=notes,
+        cache=shares,
     )
 
 
@@ -222,15 +240,11 @@ def table(facts: Sequence[Facts], draws: int = 2000) -> Table:
 def gather(view: RunView) -> list[Facts]:
     """The finished problems in the order of the plan."""
     sizes = {m.name: m.parameters or 1 for m in view.models()}
-    spent: dict[tuple[str, int], tuple[str, Usage]] = {c.call: (c.model, c.usage) for c in view.calls()}
 
-    def cost_of(key: tuple[str, int] | None, *, alone: bool = False) -> Cost:
-        """What one call cost; `alone` charges its whole prompt, shared or not."""
-        if key is None or key not in spent:
-            return Cost()
-        model, usage = spent[key]
+    def cost_of(model: str | None, usage: Usage, *, alone: bool = False) -> Cost:
+        """What calls cost; `alone` charges the whole prompt, shared or not."""
         computed = usage.prompt + usage.completion if alone else usage.computed
-        return Cost(usage.prompt + usage.completion, computed, computed * sizes.get(model, 1))
+        return Cost(usage.prompt + usage.completion, computed, computed * sizes.get(model or "", 1))
 
     done = view.done_ids()
     found = {p.id: Facts(p) for p in view.problems() if p.id in done}
@@ -241,29 +255,28 @@ def gather(view: RunView) -> list[Facts]:
         f.scores.append(lesson.score)
         f.lesson_right.append(False)
         f.lesson_costs.append(Cost())
-    for sample in view.samples():
+    for sample, model, usage in view.samples_spent():
         f = found[sample.problem]
         right = sample.grade.score == 1.0
         if sample.arm == "greedy":
-            f.costs["greedy"] = cost_of(sample.call, alone=True)
+            f.costs["greedy"] = cost_of(model, usage, alone=True)
         elif sample.arm == "sc":
             f.extra.append((sample.grade.key, right))
-            f.costs["sc_equal_cost"] = f.costs.get("sc_equal_cost", Cost()) + cost_of(sample.call)
+            f.costs["sc_equal_cost"] = f.costs.get("sc_equal_cost", Cost()) + cost_of(model, usage)
         else:
             index = -1 if sample.lesson is None else places[sample.problem][sample.lesson]
             f.keys.append(sample.grade.key)
             f.right.append(right)
             f.lesson.append(index)
             f.states[sample.grade.state] += 1
-            f.costs["sc"] = f.costs.get("sc", Cost()) + cost_of(sample.call)
-            f.alone += cost_of(sample.call, alone=True)
+            f.costs["sc"] = f.costs.get("sc", Cost()) + cost_of(model, usage)
+            f.alone += cost_of(model, usage, alone=True)
             if index >= 0:
                 f.lesson_right[index] = right
-    for answer in view.exam_answers():
-        f = found[answer.problem]
-        index = places[answer.problem][answer.lesson]
-        f.lesson_costs[index] += cost_of(answer.call)
-        f.exam_states[answer.grade.state] += 1
+    for id, of, examined, spent in view.exams_spent():
+        found[id].lesson_costs[places[id][of]] += cost_of(examined, spent)
+    for id, state, count in view.exam_states():
+        found[id].exam_states[state] += count
     for decision in view.decisions():
         if decision.correct is not None:
             name = "sc" if decision.choice.rule == "maj" else decision.choice.rule

@@ -251,6 +251,14 @@ class RunView:
         ):
             yield (request, sample), session
 
+    def prompts_in_order(self, model: str) -> Iterator[tuple[str, int]]:
+        """Each different prompt that a model answered, with how often, in the order of their texts."""
+        yield from self._rows(
+            "SELECT prompts.text, COUNT(*) FROM replies JOIN prompts ON hash = prompt "
+            "WHERE model = ? GROUP BY hash ORDER BY prompts.text",
+            (model,),
+        )
+
     def notes(self) -> list[tuple[str, str]]:
         """What a user should know of how models are asked: each different (model, text) once, oldest first."""
         return list(self._rows("SELECT model, text FROM notes GROUP BY model, text ORDER BY MIN(rowid)"))
@@ -293,6 +301,30 @@ class RunView:
         columns = "problem, lesson, exam_problem, student, repeat, request, sample, state, score, answer, key"
         for row in self._facts(columns, "exam_answers", problem):
             yield ExamRow(*(*row[:7], _grade(row[7:])))
+
+    def samples_spent(self) -> Iterator[tuple[SampleRow, str | None, Usage]]:
+        """`samples` of all finished problems, each with the model that answered and what it cost."""
+        columns = "problem, arm, fact.sample, fact.request, lesson, state, score, answer, key, model"
+        join = "LEFT JOIN replies ON (replies.request, replies.sample) = (fact.request, fact.sample)"
+        for row in self._facts(f"{columns}, {_TOKENS}", "samples", None, join):
+            usage = Usage() if row[9] is None else Usage(*row[10:])
+            yield SampleRow(*(*row[:5], _grade(row[5:9]))), row[9], usage
+
+    def exams_spent(self) -> Iterator[tuple[str, str, str, Usage]]:
+        """What the exams after each lesson cost, by model: (problem, lesson, model, usage)."""
+        sums = ", ".join(f"SUM({column})" for column in _TOKENS.split(", "))
+        for row in self._rows(
+            f"SELECT problem, lesson, model, {sums} FROM exam_answers AS fact "
+            "JOIN replies ON (replies.request, replies.sample) = (fact.request, fact.sample) "
+            "GROUP BY problem, lesson, model"
+        ):
+            yield row[0], row[1], row[2], Usage(*row[3:])
+
+    def exam_states(self) -> Iterator[tuple[str, GradeState, int]]:
+        """How the exam answers of each finished problem were graded: (problem, state, how many)."""
+        sql = "SELECT problem, state, COUNT(*) FROM exam_answers GROUP BY problem, state"
+        for problem, state, count in self._rows(sql):
+            yield problem, GradeState(state), count
 
     def decisions(self, problem: str | None = None) -> Iterator[DecisionRow]:
         """What each choice rule picked for the finished problems (or for one)."""
@@ -340,13 +372,13 @@ class RunView:
             replies=replies,
         )
 
-    def _facts(self, columns: str, table: str, problem: str | None) -> Iterator[Any]:
+    def _facts(self, columns: str, table: str, problem: str | None, join: str = "") -> Iterator[Any]:
         """Rows of one of the tables that hold a problem's facts, in the order of the plan."""
         if problem is not None:
             sql = f"SELECT {columns} FROM {table} WHERE problem = CAST(? AS TEXT) ORDER BY rowid"
             return self._rows(sql, (utf8(problem),))
         return self._rows(
-            f"SELECT {columns} FROM problems JOIN {table} AS fact ON problem = problems.id "
+            f"SELECT {columns} FROM problems JOIN {table} AS fact ON problem = problems.id {join} "
             "WHERE role = 'taught' ORDER BY position, fact.rowid"
         )
 

@@ -7,6 +7,11 @@ to have everything the tests know, and a skip would be a check that silently did
 from __future__ import annotations
 
 import os
+
+# Before NumPy is loaded: the engine's matrices are small, and two threads of a product that wait for each other
+# on a busy machine take many times as long as one.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from collections.abc import Generator
 from pathlib import Path
 

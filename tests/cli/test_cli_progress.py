@@ -20,7 +20,7 @@ from docendo.solve.plan import Settings
 from docendo.solve.road import Solved
 from docendo.solve.teach import Sample
 from docendo.store import DecisionRow, Store
-from docendo.types import Choice, Exam, Problem
+from docendo.types import Choice, Exam, Problem, Usage
 
 QUESTION = (
     "A baker begins with 7 loaves, 5 pies and 2 trays. The trays are gone from each. What is the count?"
@@ -114,6 +114,18 @@ class TestFigures:
             count.replied += 10
             rate = figures.rate()
         assert rate == pytest.approx(10.0)
+
+    def test_tokens_a_second_count_those_of_replies_still_to_come(self, clock: Clock) -> None:
+        figures = begun(clock)
+        assert figures.meter is not None
+        figures.token_rate()
+        clock.now += 2.0
+        figures.meter.tell("m", 600)
+        assert figures.token_rate() == pytest.approx(300.0)
+        clock.now += 1.0
+        figures.meter.count("m", "exam").usage += Usage(prompt=500, cached=0, completion=100)  # the same ones
+        figures.meter.count("endpoint", "exam").usage += Usage(prompt=250, cached=0, completion=50)
+        assert figures.token_rate() == pytest.approx(300.0)
 
     def test_what_was_finished_before_a_resume_counts(self, clock: Clock, tmp_path: Path) -> None:
         problems = [Problem(f"p{i}", QUESTION, "21") for i in range(3)]

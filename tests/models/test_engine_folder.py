@@ -186,3 +186,44 @@ def test_unknown_words_are_listed_with_what_to_do(tmp_path: Path) -> None:
         text.encode("".join(f" x{i}" for i in range(12)))
     with pytest.raises(UnspeakableError, match="Unicode"):
         text.encode(" w5 \ud800")
+
+
+def sharded(folder: Path) -> Path:
+    """The same model with its tensors in two files and an index, as large models are published."""
+    stored = load_file(folder / "model.safetensors")
+    names = sorted(stored)
+    files = {
+        name: f"model-0000{1 + (i > len(names) // 2)}-of-00002.safetensors" for i, name in enumerate(names)
+    }
+    for file in set(files.values()):
+        save_file({name: stored[name] for name in names if files[name] == file}, folder / file)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": files}))
+    (folder / "model.safetensors").unlink()
+    return folder
+
+
+def test_a_sharded_folder_is_the_same_model(tmp_path: Path) -> None:
+    whole = Engine(tiny_llama.write(tmp_path / "whole"))
+    parts = Engine(sharded(tiny_llama.write(tmp_path / "parts")))
+    request = Request([0, 5, 9, 30], 12, temperature=1.0, key=3)
+    assert parts.generate([request]) == whole.generate([request])
+
+
+def test_what_is_wrong_with_shards_is_named(tmp_path: Path) -> None:
+    folder = sharded(tiny_llama.write(tmp_path / "m"))
+    index = folder / "model.safetensors.index.json"
+    second = folder / "model-00002-of-00002.safetensors"
+    kept = index.read_text()
+    index.write_text(kept.replace("model-00002", "../model-00002"))
+    refused(folder, str(index), "not the name of a file")
+    index.write_text('{"weight_map": {"a": 3}}')
+    refused(folder, str(index), "weight_map")
+    index.write_text(kept)
+    stored = load_file(second)
+    gone = sorted(stored)[0]
+    save_file({name: w for name, w in stored.items() if name != gone}, second)
+    refused(folder, str(index), gone, "missing")
+    second.write_bytes(second.read_bytes()[:-9])
+    refused(folder, str(second), "truncated")
+    second.unlink()
+    refused(folder, str(second), "no such file")

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,9 +21,12 @@ import tiny_llama
 from safetensors.numpy import load_file, save_file
 
 import docendo
-from docendo.errors import ModelError, UnspeakableError
+from docendo.errors import ConfigError, ModelError, UnspeakableError
+from docendo.models import local
 from docendo.models.base import telling
 from docendo.models.engine import Engine, Request
+from docendo.models.engine import pool as pool_module
+from docendo.models.gateway import Gateway
 from docendo.models.local import LocalModel, WorkerPool
 from docendo.models.resolve import opened
 from docendo.models.scripted import ScriptedModel
@@ -373,6 +377,113 @@ def test_a_run_that_is_left_leaves_no_process(slow: Path) -> None:
         return pids
 
     assert all(gone(pid) for pid in asyncio.run(main()))
+
+
+def test_a_large_batch_is_shared_among_workers_and_no_answer_depends_on_how_many(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "SHARE", 20)
+    rng = np.random.default_rng(4)
+    lessons = [tiny_llama.text([5, 6, *rng.integers(3, 61, 9).tolist()]) for _ in range(8)]
+    prompts = [lesson + tiny_llama.text(rng.integers(3, 61, 4).tolist()) for lesson in lessons for _ in "abc"]
+    calls = batch("large", prompts)
+    sent: list[list[str]] = []
+    asked = WorkerPool.ask
+
+    async def spy(pool: WorkerPool, message: Any, tell: Any = None) -> Any:
+        sent.append([request["prompt"] for request in message["batch"]])
+        return await asked(pool, message, tell)
+
+    monkeypatch.setattr(WorkerPool, "ask", spy)
+    expected = ask(folder, calls, workers=1)
+    first, sent = sent, []
+    assert ask(folder, calls[::-1], workers=3) == expected
+    assert set(expected) == set(calls)
+    assert sorted(sent) == sorted(first)
+    assert len(first) == 4
+    assert sorted(prompt for share in first for prompt in share) == sorted(str(c.prompt) for c in calls)
+    assert all(len(share) == 18 for share in first)
+    assert all(
+        len({lesson for lesson in lessons if any(p.startswith(lesson) for p in share)}) == 2
+        for share in first
+    )
+
+
+def test_tokens_are_told_of_as_they_are_computed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, told = plan(3), []
+
+    async def main() -> dict[Call, Reply]:
+        async with WorkerPool(2) as pool:
+            model = LocalModel.open(folder, "m", pool)
+            model.watch(told.append)
+            return await replies(model, calls)
+
+    found = asyncio.run(main())
+    assert sum(told) == sum(reply.usage.computed for reply in found.values())
+
+
+def test_a_gateways_meter_knows_of_tokens_before_the_replies_are_there(slow: Path) -> None:
+    """A batch that takes a minute shows within a second that it is at work."""
+    call = Call("m", " w5", Sampling(max_tokens=299_000))
+
+    async def main() -> tuple[int, int]:
+        async with WorkerPool(1) as pool, Gateway({"m": LocalModel.open(slow, "m", pool)}) as gateway:
+            asking = asyncio.create_task(gateway.ask([call]))
+            while not gateway.meter.computed() and not asking.done():
+                await asyncio.sleep(0.01)
+            computed = gateway.meter.computed(), gateway.meter.total().usage.computed
+            asking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asking
+            return computed
+
+    told, replied = asyncio.run(main())
+    assert told > 0
+    assert replied == 0
+
+
+def test_the_environment_says_how_many_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCENDO_ENGINE_WORKERS", "3")
+    assert WorkerPool().size == 3
+    assert WorkerPool(1).size == 1
+    monkeypatch.setenv("DOCENDO_ENGINE_WORKERS", "")
+    assert 1 <= WorkerPool().size <= (os.cpu_count() or 1)
+    for said in ("none", "0", "-2", "2.5"):
+        monkeypatch.setenv("DOCENDO_ENGINE_WORKERS", said)
+        with pytest.raises(ConfigError, match="DOCENDO_ENGINE_WORKERS"):
+            WorkerPool()
+
+
+def test_a_containers_share_of_processors_is_heeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cores = WorkerPool().size
+    limit = tmp_path / "cpu.max"
+    monkeypatch.setattr(pool_module, "_CPU_MAX", limit)
+    for said, size in [
+        ("max 100000", cores),
+        ("100000 100000", 1),
+        ("20000 100000", 1),
+        ("900000 1000", cores),
+    ]:
+        limit.write_text(said + "\n")
+        assert WorkerPool().size == size
+
+
+def test_a_model_beyond_the_memory_budget_is_refused_when_it_is_opened(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCENDO_ENGINE_MEMORY", "50K")
+    with pytest.raises(ModelError, match="DOCENDO_ENGINE_MEMORY"):
+        LocalModel.open(folder, "m", WorkerPool(1))
+
+
+def test_a_call_beyond_the_memory_budget_is_answered_by_an_error_beside_others(
+    slow: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCENDO_ENGINE_MEMORY", "8M")
+    calls = [Call("m", " w5", Sampling(max_tokens=n), batch="b", batch_size=2) for n in (5, 200_000)]
+    found = ask(slow, calls, workers=1)
+    assert found[calls[0]].error is None
+    assert "DOCENDO_ENGINE_MEMORY" in str(found[calls[1]].error)
 
 
 SCRIPT = """

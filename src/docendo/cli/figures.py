@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from docendo.solve.road import Solved, Stage
 
 SHOWN = {"greedy": "greedy", "maj": "SC", "sum": "SUM"}
-_RECENT_SECONDS = 15.0  # over which replies per second are taken
+_RECENT_SECONDS = 15.0  # over which replies and tokens per second are taken
 _RECENT_PROBLEMS = 40  # from which the time left is taken
 
 
@@ -45,7 +45,7 @@ class Figures:
         self._parallel = 1
         self._stages: dict[str, Stage] = {}
         self._finishes: deque[float] = deque(maxlen=_RECENT_PROBLEMS + 1)
-        self._replied: deque[tuple[float, int]] = deque()
+        self._replied, self._computed = _Recent(), _Recent()
         self._lock = threading.Lock()
 
     # --- written by the run -------------------------------------------------------------------------------
@@ -119,9 +119,24 @@ class Figures:
 
     def rate(self) -> float:
         """Replies per second of late, or since the last look where that is longer ago; for one reader."""
-        now = self._clock()
-        self._replied.append((now, self.meter.total().replied if self.meter else 0))
-        while len(self._replied) > 2 and now - self._replied[1][0] > _RECENT_SECONDS:
-            self._replied.popleft()
-        (then, before), (_, replied) = self._replied[0], self._replied[-1]
-        return (replied - before) / (now - then) if now > then else 0.0
+        return self._replied.seen(self._clock(), self.meter.total().replied if self.meter else 0)
+
+    def token_rate(self) -> float:
+        """Tokens computed per second of late, as `rate`."""
+        return self._computed.seen(self._clock(), self.meter.computed() if self.meter else 0)
+
+
+class _Recent:
+    """How fast a count grows."""
+
+    def __init__(self) -> None:
+        self._looks: deque[tuple[float, int]] = deque()
+
+    def seen(self, now: float, count: int) -> float:
+        """Note the count at a look; gives its growth per second."""
+        looks = self._looks
+        looks.append((now, count))
+        while len(looks) > 2 and now - looks[1][0] > _RECENT_SECONDS:
+            looks.popleft()
+        then, before = looks[0]
+        return (count - before) / (now - then) if now > then else 0.0

@@ -63,7 +63,7 @@ def drawing(title: str, figures: Figures) -> RenderableType:
     lines.add_row("problems", _bar(figures))
     lines.add_row("now", _now(figures))
     lines.add_row("replies", _replies(figures.meter, figures.rate()))
-    lines.add_row("tokens", _tokens(figures.meter))
+    lines.add_row("tokens", _tokens(figures.meter, figures.token_rate()))
     lines.add_row("time", _time(figures))
     if figures.judged:
         lines.add_row("right so far", _right(figures))
@@ -110,10 +110,11 @@ def _replies(meter: Meter, rate: float) -> str:
     return " · ".join(parts)
 
 
-def _tokens(meter: Meter) -> str:
+def _tokens(meter: Meter, rate: float) -> str:
     usage = meter.total().usage
     everything = usage.prompt + usage.completion
-    return f"{amount(everything)} read and written, {amount(usage.computed)} of them computed"
+    said = f"{amount(everything)} read and written, {amount(usage.computed)} of them computed"
+    return f"{said} · {amount(rate)}/s"
 
 
 def _time(figures: Figures) -> str:

@@ -96,3 +96,11 @@ def telling(model: Model) -> TellsLikelihood:
         f"{model.name}: tells no log-likelihoods. Models that do: school:, hf:, vllm:, and servers that return the "
         "log-probabilities of a prompt (vLLM's do); for others choose exams that are answered"
     )
+
+
+@runtime_checkable
+class Watchable(Protocol):
+    """A backend that says how far it is while it computes, for a progress display."""
+
+    def watch(self, tell: Callable[[int], None]) -> None:
+        """Have `tell` told now and then of so many more tokens computed (`Usage.computed`'s unit)."""

@@ -14,11 +14,12 @@ import functools
 from collections import deque
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 from docendo.errors import DocendoError, ModelError, StoreError
-from docendo.models.base import Model
+from docendo.models.base import Model, Watchable
 from docendo.models.budget import NOT_ASKED, Ledger
 from docendo.models.writer import Writer
 from docendo.store import Key, Store
@@ -55,10 +56,22 @@ class Meter:
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, Purpose], Count] = {}
+        self._told: dict[str, int] = {}
 
     def count(self, model: str, purpose: Purpose) -> Count:
         """The live count of one model and purpose."""
         return self._counts.setdefault((model, purpose), Count())
+
+    def tell(self, model: str, tokens: int) -> None:
+        """A backend has computed so many more tokens, for replies that are still to come."""
+        self._told[model] = self._told.get(model, 0) + tokens
+
+    def computed(self) -> int:
+        """Tokens computed so far, those of replies still to come included where their backend tells of them."""
+        by_model: dict[str, int] = dict(self._told)
+        for model in {name for name, _ in self.counts()}:
+            by_model[model] = max(by_model.get(model, 0), self.total(model=model).usage.computed)
+        return sum(by_model.values())
 
     def counts(self) -> dict[tuple[str, Purpose], Count]:
         """A copy of every count."""
@@ -207,6 +220,8 @@ class _Desk:
         self._asks: set[_Known] = set()
         self._task: asyncio.Task[None] | None = None
         self._failure: DocendoError | None = None
+        if isinstance(model, Watchable):
+            model.watch(partial(meter.tell, name))
 
     async def ask(self, calls: Mapping[Key, Call]) -> dict[Key, Reply]:
         """The replies to calls of this model, recorded or new."""

@@ -1,7 +1,8 @@
 """The backend for model folders on this machine: gathers calls into planned batches for the engine's workers.
 
 What is computed together is what the plan says (`Call.batch`), never what happens to be waiting, so that the
-same plan gives the same replies however it was interrupted. The computing is left to `engine`.
+same plan gives the same replies however it was interrupted. A large batch is cut into shares, which workers
+compute side by side; where it is cut follows from the batch alone. The computing is left to `engine`.
 """
 
 from __future__ import annotations
@@ -9,18 +10,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+import math
+import os.path
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from docendo.errors import ModelError
 from docendo.models.base import Capabilities
-from docendo.models.engine.folder import Config, read_config, read_weights, verify
+from docendo.models.engine.budget import check_weights, stated
+from docendo.models.engine.folder import (
+    CONFIG,
+    TOKENIZER,
+    Config,
+    read_config,
+    read_weights,
+    verify,
+    weight_files,
+)
 from docendo.models.engine.pool import WorkerPool
 from docendo.models.engine.text import Text
 from docendo.types import Call, Prompt, Reply, Stop, Usage
 
 __all__ = ["LocalModel", "WorkerPool"]
+
+# The most calls that one worker computes together. More gain little; fewer would leave matrix products small.
+SHARE = 288
 
 _STOPS: dict[str, Stop] = {
     "eos": "stop",
@@ -40,6 +55,7 @@ class LocalModel:
         self, folder: Path, name: str, pool: WorkerPool, config: Config, text: Text, digest: str
     ) -> None:
         self._folder, self._name, self._pool, self._text = folder, name, pool, text
+        self._tell: Callable[[int], None] | None = None
         self._capabilities = Capabilities(
             completion=True,
             loglikelihood=True,
@@ -55,7 +71,7 @@ class LocalModel:
         """Check the folder at `path` and stand it behind `name`; the weights themselves are read by workers.
 
         Args:
-            path: A folder with `config.json`, `tokenizer.json` and `model.safetensors`.
+            path: A folder with `config.json`, `tokenizer.json` and `model.safetensors`, whole or sharded.
             name: By which calls address the model.
             pool: Shared with the run's other models; closing it is its owner's business.
 
@@ -69,9 +85,11 @@ class LocalModel:
         verify(folder)
         config = read_config(folder)
         read_weights(folder, config)
+        check_weights(folder, config, stated())
         digest = hashlib.sha256()
-        for file in ("config.json", "tokenizer.json", "model.safetensors"):
-            digest.update(hashlib.sha256((folder / file).read_bytes()).digest())
+        for path in (folder / CONFIG, folder / TOKENIZER, *weight_files(folder)):
+            with path.open("rb") as opened:
+                digest.update(hashlib.file_digest(opened, "sha256").digest())
         return cls(folder, name, pool, config, Text(folder, config.bos), digest.hexdigest())
 
     @property
@@ -87,6 +105,10 @@ class LocalModel:
     def check(self, text: str) -> None:
         """Raise `UnspeakableError`, naming the words, where the model cannot read `text`."""
         self._text.encode(text)
+
+    def watch(self, tell: Callable[[int], None]) -> None:
+        """Have `tell` told of tokens as they are computed, long before a large batch is done."""
+        self._tell = tell
 
     async def run(self, calls: AsyncIterator[Call]) -> AsyncIterator[tuple[Call, Reply]]:
         """Pull calls, batch by batch, and yield each with its reply, batch by batch.
@@ -167,11 +189,14 @@ class LocalModel:
             for call in batch
             if not isinstance(call.prompt, str)
         ]
-        if asked:
-            answer = await self._ask("generate", [_request(call) for call in asked])
-            share = answer["seconds"] / len(asked)
-            replies += [(call, _reply(r, share)) for call, r in zip(asked, answer["results"], strict=True)]
+        for some in await asyncio.gather(*(self._generate(part) for part in _shares(asked))):
+            replies += some
         return replies
+
+    async def _generate(self, calls: Sequence[Call]) -> list[tuple[Call, Reply]]:
+        answer = await self._ask("generate", [_request(call) for call in calls])
+        seconds = answer["seconds"] / len(calls)
+        return [(call, _reply(r, seconds)) for call, r in zip(calls, answer["results"], strict=True)]
 
     async def loglikelihood(self, pairs: Sequence[tuple[Prompt, str]]) -> list[tuple[float, int]]:
         """How likely each continuation is after its prompt, all computed as one batch.
@@ -196,10 +221,33 @@ class LocalModel:
         return [(result["total"], result["tokens"]) for result in results]
 
     async def _ask(self, op: str, batch: list[Any]) -> dict[str, Any]:
-        return await self._pool.ask({"op": op, "folder": str(self._folder), "batch": batch})
+        return await self._pool.ask({"op": op, "folder": str(self._folder), "batch": batch}, self._tell)
 
     async def aclose(self) -> None:
         """Nothing to release: the processes are the pool's."""
+
+
+def _shares(calls: Sequence[Call]) -> Iterator[Sequence[Call]]:
+    """Cut a batch into as few shares of about the same size as `SHARE` allows, where prompts have least in common."""
+    count = math.ceil(len(calls) / SHARE)
+    if count < 2:
+        yield from [calls] if calls else []
+        return
+    calls = sorted(calls, key=lambda call: (str(call.prompt), call.request, call.sample))
+    prompts = [str(call.prompt) for call in calls]
+    start, leeway = 0, SHARE // 16
+    for number in range(1, count):
+        middle = len(calls) * number // count
+        near = range(max(start + 1, middle - leeway), min(len(calls), middle + leeway + 1))
+        stop = min(near, key=lambda at: (_common(prompts[at - 1], prompts[at]), abs(at - middle)))
+        yield calls[start:stop]
+        start = stop
+    yield calls[start:]
+
+
+def _common(one: str, other: str) -> int:
+    """How many leading characters two texts share."""
+    return len(os.path.commonprefix([one, other]))  # noqa: RUF071 (character by character is what is wanted)
 
 
 def _request(call: Call) -> dict[str, Any]:

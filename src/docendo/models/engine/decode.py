@@ -31,10 +31,12 @@ class Decoder:
         store: Keys and values of the prompts' rows.
         paths: For each sample its prompt's rows in `store`, in depth-first order; samples of one prompt have
             the same array.
+        grid: How they stand at first.
+        most: Steps that will be taken at most.
     """
 
-    def __init__(self, llama: Llama, store: Store, paths: Sequence[Ints]) -> None:
-        self._llama, self._store = llama, store
+    def __init__(self, llama: Llama, store: Store, paths: Sequence[Ints], grid: Grid, most: int) -> None:
+        self._llama, self._store, self._grid, self._most = llama, store, grid, most
         self._paths = list(paths)
         self._lengths = np.array([len(path) for path in paths], np.int64)
         self._alive = np.arange(len(paths))  # of the samples in the layout
@@ -50,7 +52,12 @@ class Decoder:
         layout = self._layout
         if layout is None or layout.full or len(self._alive) <= WORN * layout.samples:
             self._paths = [self._paths[i] for i in self._alive]
-            layout = self._layout = _Layout(self._llama, self._store, self._paths, layout, self._alive)
+            grid = self._grid
+            if len(self._alive) < len(grid.place):
+                grid = self._grid = arrange(
+                    self._paths, self._llama.config.heads // self._llama.config.kv_heads
+                )
+            layout = self._layout = _Layout(self._llama, self._store, grid, self._most, layout, self._alive)
             self._alive = np.arange(len(self._paths))
         layout.begin(self._alive)
         x, turns = self._llama.embed(tokens), self._llama.turns(self._lengths)
@@ -69,19 +76,19 @@ class _Layout:
     """
 
     def __init__(
-        self, llama: Llama, store: Store, paths: Sequence[Ints], before: _Layout | None, alive: Ints
+        self, llama: Llama, store: Store, grid: Grid, most: int, before: _Layout | None, alive: Ints
     ) -> None:
         c = llama.config
         self._llama, self._group = llama, c.heads // c.kv_heads
-        self.samples = len(paths)
-        self._grid = grid = arrange(paths, self._group)
+        self.samples = len(grid.place)
+        self._grid = grid
         self._queries = np.zeros((c.kv_heads, grid.places, self._group * c.head_dim), np.float32)
         self._bias = self._padding(grid)
         self._levels = [self._gather(number, level, store) for number, level in enumerate(grid.levels)]
         # Two sets of room for what is generated, used in turn, so that the one can be copied into the other.
         self._turn: int = 1 - before._turn if before else 0
         self._step: int = before._step if before else 0
-        self._room = max(STEPS, 2 * self._step)
+        self._room = min(max(STEPS, 2 * self._step), most)
         self._own = [self._carry(layer, before, alive) for layer in range(c.layers)]
 
     @property

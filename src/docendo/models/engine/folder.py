@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from docendo.errors import ModelError
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
 TOKENIZER = "tokenizer.json"
 CHECKSUMS = "SHA256SUMS"
 
@@ -101,7 +102,7 @@ def verify(folder: Path) -> None:
         name = name.strip().removeprefix("*")
         if len(digest) != 64 or not name:
             raise ModelError(f"{sums}:{number}: not a line of sha256sum; reinstall the package")
-        if hashlib.sha256(_read(folder / name)).hexdigest() != digest.lower():
+        if _sha256(folder / name) != digest.lower():
             raise ModelError(
                 f"{folder / name} is corrupt: its SHA-256 is not the one in {CHECKSUMS}; "
                 "reinstall the package (or fetch the model again)"
@@ -198,29 +199,56 @@ def _rope(raw: _Fields) -> tuple[float, Llama3Rope | None]:
     )
 
 
-def read_weights(folder: Path, config: Config) -> dict[str, NDArray[Any]]:
-    """Map `model.safetensors` into memory: each expected tensor under its name, not yet converted.
+def weight_files(folder: Path) -> list[Path]:
+    """The folder's weight files: `model.safetensors`, or the shards that its index lists, by name.
 
-    The file's own table is checked against `config` and against the file's length, so a truncated download
+    Raises:
+        ModelError: there is neither, or the index is not one.
+    """
+    path, index = folder / WEIGHTS, folder / INDEX
+    if path.is_file():
+        return [path]
+    if not index.is_file():
+        raise ModelError(f"{path}: no such file (nor {INDEX})")
+    table = _read_json(index).get("weight_map")
+    names = sorted(set(table.values())) if isinstance(table, dict) and _texts(table.values()) else []
+    if not names:
+        raise ModelError(f"{index}: weight_map does not say which file holds which tensor")
+    if wrong := next((name for name in names if Path(name).name != name), None):
+        raise ModelError(f"{index}: {wrong!r} is not the name of a file in this folder")
+    if missing := next((name for name in names if not (folder / name).is_file()), None):
+        raise ModelError(f"{folder / missing}: no such file, but {INDEX} lists it")
+    return [folder / name for name in names]
+
+
+def _texts(values: Iterable[object]) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
+def read_weights(folder: Path, config: Config) -> dict[str, NDArray[Any]]:
+    """Map the weight files into memory: each expected tensor under its name, not yet converted.
+
+    Each file's own table is checked against `config` and against the file's length, so a truncated download
     is found here and not as nonsense text later. Use `as_float32` on each tensor.
 
     Raises:
-        ModelError: The file is missing, sharded, unreadable or truncated; a tensor is missing, unexpected, of
-            another shape or of a type other than F32, F16 and BF16.
+        ModelError: A file is missing, unreadable or truncated; a tensor is missing, unexpected, of another
+            shape or of a type other than F32, F16 and BF16.
     """
-    path = folder / WEIGHTS
-    if not path.is_file():
-        hint = (
-            " (sharded weights are not supported)" if (folder / (WEIGHTS + ".index.json")).is_file() else ""
-        )
-        raise ModelError(f"{path}: no such file{hint}")
-    table, start = _weights_table(path)
-    data = np.memmap(path, dtype=np.uint8, mode="r", offset=start)
     shapes = config.shapes()
-    unexpected = sorted(name for name in table if name not in shapes and not _harmless(name))
-    if unexpected:
-        raise ModelError(f"{path}: tensor {unexpected[0]} belongs to no plain Llama model of this config")
-    return {name: _tensor(path, name, shape, table, data) for name, shape in shapes.items()}
+    found: dict[str, NDArray[Any]] = {}
+    files = weight_files(folder)
+    for path in files:
+        table, start = _weights_table(path)
+        data = np.memmap(path, dtype=np.uint8, mode="r", offset=start)
+        unexpected = sorted(name for name in table if name not in shapes and not _harmless(name))
+        if unexpected:
+            raise ModelError(f"{path}: tensor {unexpected[0]} belongs to no plain Llama model of this config")
+        own = {name: shape for name, shape in shapes.items() if name in table}
+        found |= {name: _tensor(path, name, shape, table, data) for name, shape in own.items()}
+    if missing := next((name for name in shapes if name not in found), None):
+        raise ModelError(f"{files[0] if len(files) == 1 else folder / INDEX}: tensor {missing} is missing")
+    return found
 
 
 def _weights_table(path: Path) -> tuple[dict[str, Any], int]:
@@ -243,9 +271,7 @@ def _weights_table(path: Path) -> tuple[dict[str, Any], int]:
 def _tensor(
     path: Path, name: str, shape: tuple[int, ...], table: Mapping[str, Any], data: NDArray[np.uint8]
 ) -> NDArray[Any]:
-    entry = table.get(name)
-    if entry is None:
-        raise ModelError(f"{path}: tensor {name} is missing")
+    entry = table[name]
     try:
         kind, found = str(entry["dtype"]), tuple(entry["shape"])
         begin, end = (int(offset) for offset in entry["data_offsets"])
@@ -277,13 +303,22 @@ def as_float32(folder: Path, name: str, raw: NDArray[Any]) -> NDArray[np.float32
     else:
         wide = np.array(raw, dtype=np.float32)
     if not np.isfinite(wide).all():
-        raise ModelError(f"{folder / WEIGHTS}: tensor {name} holds NaN or infinite values")
+        path = folder / (WEIGHTS if (folder / WEIGHTS).is_file() else INDEX)
+        raise ModelError(f"{path}: tensor {name} holds NaN or infinite values")
     return wide
 
 
 def _harmless(name: str) -> bool:
     """Tensors that older exports carry although they are recomputed or tied."""
     return name.endswith("rotary_emb.inv_freq") or name == "lm_head.weight"
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror or error}") from None
 
 
 def _read(path: Path) -> bytes:

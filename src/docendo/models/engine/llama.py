@@ -38,6 +38,15 @@ class Scratch:
             buffer = self._buffers[name] = np.zeros(size + size // 4, np.float32)
         return buffer[:size].reshape(shape)
 
+    @property
+    def size(self) -> int:
+        """Bytes that are held."""
+        return sum(buffer.nbytes for buffer in self._buffers.values())
+
+    def clear(self) -> None:
+        """Let go of everything."""
+        self._buffers.clear()
+
 
 class Llama:
     """A model's weights, laid out for products with row-major activations.

@@ -13,26 +13,36 @@ import json
 import os
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import docendo
-from docendo.errors import ModelError
+from docendo.errors import ConfigError, ModelError
 
 # One batch computed and one waiting, so that a worker has no idle moment while the parent reads its answer.
 _BATCHES_EACH = 2
 _STDERR_LINES = 20
+WORKERS = "DOCENDO_ENGINE_WORKERS"
+_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 # The longest answer line that is taken; a stream's own default of 64 KB is less than one batch may fill.
 _LINE = 1 << 28
 
 
 class WorkerPool:
-    """Up to `n` worker processes (one a usable core if None), started when there is work for them."""
+    """Worker processes, started when there is work for them.
+
+    Args:
+        n: How many at most; by default what `DOCENDO_ENGINE_WORKERS` says, or one for each usable core.
+
+    Raises:
+        ConfigError: the variable is no positive number.
+    """
 
     def __init__(self, n: int | None = None) -> None:
-        self.size = n or _cores()
+        self.size = n or _stated() or _cores()
         self.room = self.size * _BATCHES_EACH
         self._workers = [_Worker() for _ in range(self.size)]
         self._slots = asyncio.Semaphore(self.room)
@@ -43,11 +53,14 @@ class WorkerPool:
         """The running workers' process ids."""
         return [worker.pid for worker in self._workers if worker.pid is not None]
 
-    async def ask(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    async def ask(
+        self, message: Mapping[str, Any], tell: Callable[[int], None] | None = None
+    ) -> dict[str, Any]:
         """Have one batch computed.
 
         Args:
             message: For `worker.py`: `op`, `folder` and `batch`.
+            tell: Is told now and then of so many more tokens computed.
 
         Returns:
             The worker's answer, with `results` and `seconds`.
@@ -60,7 +73,7 @@ class WorkerPool:
             while not self._closed:
                 worker = min(self._workers, key=lambda worker: worker.load)
                 try:
-                    answer = await worker.ask(message)
+                    answer = await worker.ask(message, tell)
                 except _WorkerDied as death:
                     if death.over_this:
                         deaths.append(death.what)
@@ -96,6 +109,15 @@ class _WorkerDied(Exception):
         self.what, self.over_this = what, over_this
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A batch of so many calls that was sent: who waits for its answer, and who looks on."""
+
+    future: asyncio.Future[dict[str, Any]]
+    calls: int
+    tell: Callable[[int], None] | None
+
+
 class _Worker:
     """One place in the pool: a process, started again when it died."""
 
@@ -104,8 +126,8 @@ class _Worker:
         self._tasks: list[asyncio.Task[None]] = []
         self._starting = asyncio.Lock()
         self._ids = itertools.count()
-        # Batches sent and not answered, in the order of sending, with how many calls each has.
-        self._waiting: dict[int, tuple[asyncio.Future[dict[str, Any]], int]] = {}
+        # Batches sent and not answered, in the order of sending.
+        self._waiting: dict[int, _Waiting] = {}
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
 
     @property
@@ -114,12 +136,12 @@ class _Worker:
 
     @property
     def load(self) -> int:
-        return sum(calls for _, calls in self._waiting.values())
+        return sum(waiting.calls for waiting in self._waiting.values())
 
-    async def ask(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    async def ask(self, message: Mapping[str, Any], tell: Callable[[int], None] | None) -> dict[str, Any]:
         number = next(self._ids)
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = future, len(message["batch"])
+        self._waiting[number] = _Waiting(future, len(message["batch"]), tell)
         async with self._starting:
             if self._process is None and not future.done():
                 self._process = await self._start()
@@ -159,7 +181,12 @@ class _Worker:
         assert process.stdout is not None
         while (line := await process.stdout.readline()).endswith(b"\n"):  # else the end, or a death mid-line
             answer = json.loads(line)
-            future, _ = self._waiting.pop(answer["id"])
+            if "computed" in answer:  # a word on the way; the answer is still to come
+                waiting = self._waiting[answer["id"]]
+                if waiting.tell is not None and not waiting.future.done():
+                    waiting.tell(answer["computed"])
+                continue
+            future = self._waiting.pop(answer["id"]).future
             if not future.done():  # it is, where the asker was cancelled
                 future.set_result(answer)
         await errors
@@ -173,8 +200,8 @@ class _Worker:
             self._stderr.append(line.decode("utf-8", "replace").rstrip())
 
     def _fail(self, what: str) -> None:
-        for i, (future, _) in enumerate(self._waiting.values()):
-            if not future.done():
+        for i, waiting in enumerate(self._waiting.values()):
+            if not (future := waiting.future).done():
                 future.set_exception(_WorkerDied(what, over_this=i == 0))
                 future.exception()  # seen: the asker may be waiting for the process to start instead
         self._waiting.clear()
@@ -188,12 +215,26 @@ class _Worker:
             await asyncio.gather(*self._tasks)
 
 
+def _stated() -> int | None:
+    """How many workers the user wants, for a machine that has other work to do as well."""
+    said = os.environ.get(WORKERS, "").strip()
+    if not said:
+        return None
+    if not (said.isascii() and said.isdigit() and int(said)):
+        raise ConfigError(f"{WORKERS}={said!r} is no number of processes; write it like 2")
+    return int(said)
+
+
 def _cores() -> int:
-    """Cores this process may use, which under a scheduler is often fewer than the machine has."""
+    """Cores this process may use, which under a scheduler or in a container is often fewer than there are."""
     try:
-        return len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0))
     except AttributeError:
-        return os.cpu_count() or 1
+        cores = os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = _CPU_MAX.read_text().split()  # microseconds of processor time in so many of time
+        cores = min(cores, max(1, round(int(quota) / int(period))))  # "max" is no number: no limit
+    return cores
 
 
 def worker_environment() -> dict[str, str]:

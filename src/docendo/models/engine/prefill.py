@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from docendo.models.engine.llama import Floats, Llama, exact_softmax
@@ -33,7 +35,7 @@ class Store:
                 self.kv[layer] = new
 
 
-def prefill(llama: Llama, tree: Tree, need: Ints) -> tuple[Store, Floats]:
+def prefill(llama: Llama, tree: Tree, need: Ints, tell: Callable[[int], None]) -> tuple[Store, Floats]:
     """Compute every row of `tree`.
 
     A row's features at one layer depend on its path's features at the layer below and on nothing else, so
@@ -43,6 +45,7 @@ def prefill(llama: Llama, tree: Tree, need: Ints) -> tuple[Store, Floats]:
         llama: The model.
         tree: The plan of the prompts.
         need: Rows (ascending) whose top of the stream is wanted.
+        tell: Is told of rows as they are computed.
 
     Returns:
         The keys and values of all rows, row for row, and the stream (len(need), hidden) before the head.
@@ -61,6 +64,7 @@ def prefill(llama: Llama, tree: Tree, need: Ints) -> tuple[Store, Floats]:
             x = llama.layer(layer, x, turns, attend, keep=wanted - start if final else None)
         top.append(x)
         store.used += len(chunk)
+        tell(len(chunk))
     return store, np.concatenate(top)
 
 

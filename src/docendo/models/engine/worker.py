@@ -4,7 +4,8 @@ Started by `pool.py` as `python -m docendo.models.engine.worker PARENT`. It keep
 asked for, and ends when its stdin does. It must not outlive its parent, whatever happened to that.
 
 A line in is `{"id", "op", "folder", ...}`; a line out is `{"id", "results", "seconds"}`, or `{"id", "error"}`
-where the whole batch cannot be answered.
+where the whole batch cannot be answered. Before it come lines `{"id", "computed"}`, now and then, with how many
+tokens were computed since the last.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
+_TELL_SECONDS = 0.25
 
 
 def main() -> None:
@@ -28,10 +30,15 @@ def main() -> None:
     _die_with_parent(int(sys.argv[1]))
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing that a library prints may look like an answer
+
+    def write(answer: Mapping[str, Any]) -> None:
+        answers.write(json.dumps(answer).encode() + b"\n")
+        answers.flush()
+
     with contextlib.suppress(BrokenPipeError):
         for line in sys.stdin.buffer:
-            answers.write(json.dumps(_answer(json.loads(line))).encode() + b"\n")
-            answers.flush()
+            message = json.loads(line)
+            write(_answer(message, _Teller(message["id"], write)))
 
 
 def _die_with_parent(parent: int) -> None:
@@ -42,12 +49,31 @@ def _die_with_parent(parent: int) -> None:
         sys.exit()
 
 
-def _answer(message: Mapping[str, Any]) -> dict[str, Any]:
+class _Teller:
+    """Passes on how many tokens were computed, but no more often than somebody could read it."""
+
+    def __init__(self, number: int, write: Callable[[Mapping[str, Any]], None]) -> None:
+        self._number, self._write = number, write
+        self._computed, self._told = 0, time.monotonic()
+
+    def __call__(self, tokens: int) -> None:
+        self._computed += tokens
+        if time.monotonic() - self._told >= _TELL_SECONDS:
+            self.rest()
+
+    def rest(self) -> None:
+        """Pass on what was not yet."""
+        self._write({"id": self._number, "computed": self._computed})
+        self._computed, self._told = 0, time.monotonic()
+
+
+def _answer(message: Mapping[str, Any], tell: _Teller) -> dict[str, Any]:
     from docendo.errors import ModelError
 
     start = time.perf_counter()
     try:
-        results = _OPERATIONS[message["op"]](_engine(message["folder"]), message["batch"])
+        results = _OPERATIONS[message["op"]](_engine(message["folder"]), message["batch"], tell)
+        tell.rest()
     except ModelError as error:
         return {"id": message["id"], "error": str(error)}
     except MemoryError:
@@ -73,7 +99,7 @@ def _engine(folder: str) -> Any:
     return _engines[folder]
 
 
-def _generate(engine: Any, batch: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _generate(engine: Any, batch: Sequence[Mapping[str, Any]], tell: _Teller) -> list[dict[str, Any]]:
     """`batch` holds requests with a `prompt` as text and a `key` in hexadecimal; the rest as in `Request`."""
     from docendo.models.engine import Request, Result
 
@@ -86,13 +112,13 @@ def _generate(engine: Any, batch: Sequence[Mapping[str, Any]]) -> list[dict[str,
         tokens, _ = encode(settings.pop("prompt"))
         settings |= {"stop": tuple(settings["stop"]), "key": int(settings["key"], 16)}
         requests.append(Request(tokens=tokens, **settings))
-    for i, result in zip(asked, engine.generate(requests), strict=True):
+    for i, result in zip(asked, engine.generate(requests, tell), strict=True):
         results[i] = result
     wanted = ("text", "why", "error", "prompt", "cached", "completion")
     return [{name: getattr(result, name) for name in wanted} for result in results]
 
 
-def _loglikelihood(engine: Any, batch: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+def _loglikelihood(engine: Any, batch: Sequence[tuple[str, str]], tell: _Teller) -> list[dict[str, Any]]:
     """`batch` holds pairs of prompt and continuation, as text."""
     from docendo.models.engine import LogLikelihood
 
@@ -101,12 +127,12 @@ def _loglikelihood(engine: Any, batch: Sequence[tuple[str, str]]) -> list[dict[s
     scores = [LogLikelihood(0.0, 0, fault) for fault in faults]
     asked = [i for i, fault in enumerate(faults) if fault is None]
     pairs = [(encode(batch[i][0])[0], more(batch[i][1])[0]) for i in asked]
-    for i, score in zip(asked, engine.loglikelihood(pairs), strict=True):
+    for i, score in zip(asked, engine.loglikelihood(pairs, tell), strict=True):
         scores[i] = score
     return [{"total": score.total, "tokens": score.tokens, "error": score.error} for score in scores]
 
 
-_OPERATIONS: dict[str, Callable[[Any, Any], list[dict[str, Any]]]] = {
+_OPERATIONS: dict[str, Callable[[Any, Any, _Teller], list[dict[str, Any]]]] = {
     "generate": _generate,
     "loglikelihood": _loglikelihood,
 }

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from docendo.errors import ConfigError
 from docendo.models.base import Capabilities
 from docendo.models.spec import ModelSpec
-from docendo.prompts import Prompts, rationale_of, styles_for
+from docendo.prompts import Prompts, fitted, rationale_of, styles_for
 from docendo.types import Example, Lesson, Problem
 
 PROBLEM = Problem("p", "What is 2 + 3?", "5")
@@ -141,6 +141,19 @@ class TestAuto:
         models = {"openai:x": (None, CHATS), "school:student": (None, COMPLETES)}
         styles = styles_for(models, "auto")
         assert (styles.of("openai:x").style, styles.of("school:student").style) == ("chat", "school")
+
+    @pytest.mark.parametrize(
+        ("mode", "style", "fits"),
+        [
+            ("auto", "school", "completion"),
+            ("auto", "chat", "chat"),
+            ("auto", "auto", "auto"),
+            ("chat", "school", "chat"),
+        ],
+    )
+    def test_a_named_style_says_how_a_model_is_spoken_to(self, mode: str, style: str, fits: str) -> None:
+        spec = ModelSpec.model_validate({"model": "openai:x", "mode": mode})
+        assert fitted(spec, style).mode == fits
 
     @pytest.mark.parametrize(
         ("style", "able"), [("chat", COMPLETES), ("school", ONLY_CHATS), ("completion", ONLY_CHATS)]

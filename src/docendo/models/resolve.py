@@ -55,6 +55,11 @@ async def opened(specs: Mapping[str, ModelSpec] | Iterable[str]) -> AsyncIterato
                 if endpoints is None:
                     endpoints = await stack.enter_async_context(Endpoints())
                 models[name] = EndpointModel.open(spec, name, endpoints)
+            elif spec.kind == "hf":
+                from docendo.models.hf import HFModel
+
+                models[name] = HFModel.open(spec, name)
+                stack.push_async_callback(models[name].aclose)
             else:
                 raise ConfigError(
                     f"model {name!r}: this version of docendo cannot open {spec.kind}: models yet"

@@ -142,10 +142,18 @@ def styles_for(models: Mapping[str, tuple[ModelSpec | None, Capabilities]], styl
             form, other = ("turns", "completion") if prompts.chat else ("one text", "chat")
             raise ConfigError(
                 f"prompts: style {wanted!r} speaks in {form}, which model {name!r} cannot be asked in; "
-                f"choose --prompts {AUTO}, {other}, or a folder of your own"
+                f"choose --prompts {AUTO}, {other}, or a folder of your own, or another mode for the model"
             )
         chosen[name] = prompts
     return Styles(chosen)
+
+
+def fitted(spec: ModelSpec, style: str) -> ModelSpec:
+    """The model, in the mode that the style wants where one was named and no mode was: chat or completion."""
+    wanted = spec.prompts or style
+    if spec.mode != "auto" or wanted == AUTO or spec.kind == "school":
+        return spec
+    return spec.model_copy(update={"mode": "chat" if Prompts(wanted).chat else "completion"})
 
 
 def _suiting(name: str, spec: ModelSpec | None, able: Capabilities) -> str:

@@ -25,7 +25,7 @@ from docendo.models.budget import Ledger, StopCondition, any_of, budget_of, not_
 from docendo.models.gateway import Gateway, Meter
 from docendo.models.resolve import opened
 from docendo.models.spec import ModelSpec, Prices
-from docendo.prompts import Styles, styles_for
+from docendo.prompts import Styles, fitted, styles_for
 from docendo.solve.arms import Summary, summarise
 from docendo.solve.config import configured
 from docendo.solve.plan import Settings
@@ -298,7 +298,7 @@ async def _work(
     sizes = {m.name: m.parameters or 1 for m in store.models()}
     async with AsyncExitStack() as stack:
         if models is None:
-            specs = {name: plan.spec(name) for name in sizes}
+            specs = {name: fitted(plan.spec(name), plan.prompts) for name in sizes}
             models = await stack.enter_async_context(opened(specs))
         _check_same(models, store)
         ledger = _ledger(store, plan, stop, budget)
@@ -390,7 +390,7 @@ def _names(plan: Settings, kind: str) -> list[str]:
 
 
 def _specs(plan: Settings, kind: str) -> dict[str, ModelSpec]:
-    return {name: plan.spec(name) for name in _names(plan, kind)}
+    return {name: fitted(plan.spec(name), plan.prompts) for name in _names(plan, kind)}
 
 
 def _model_row(model: Model, name: str, plan: Settings) -> ModelRow:

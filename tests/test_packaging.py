@@ -26,7 +26,7 @@ HEAVY = (
     "transformers",
 )
 TEXT = (".cff", ".css", ".html", ".j2", ".js", ".json", ".jsonl", ".md", ".py", ".toml", ".txt", ".yaml", "")
-TOP = ("src", "tests", "docs", "scripts", "benchmarks", ".ci")
+TOP = ("src", "tests", "docs", "scripts", "benchmarks", "examples", ".ci")
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,57 @@
+"""The run files in examples/: each loads, and plans the paper's problems with exams of their variants."""
+
+from __future__ import annotations
+
+import runpy
+import shutil
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from docendo.data import load_problems
+from docendo.exams.select import ProblemPool, Selector
+from docendo.solve.config import configured
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+FILES = sorted(EXAMPLES.glob("*.toml"))
+
+
+def test_there_are_some() -> None:
+    assert len(FILES) >= 6
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_run_file_loads_with_the_papers_settings(file: Path) -> None:
+    found = configured(file, {})
+    settings = found.settings
+    assert found.problems is not None
+    assert found.problems.startswith(f"math500:{EXAMPLES}/data/math500.jsonl?ids={EXAMPLES}/data/")
+    assert found.exams == f"math-functional:{EXAMPLES}/data/math_functional"
+    assert (settings.lessons, settings.exam_problems, settings.repeats) == (256, 3, 3)
+    assert (settings.exam_select, settings.temperature) == ("variants", 0.7)
+    for name in (settings.teacher, *settings.students):
+        sampling = settings.sampling("exam", name)
+        assert sampling.temperature == 0.7
+        # OpenAI's own endpoint has no top-k, and the paper gives none for its models.
+        assert sampling.top_k == (0 if "gpt-" in name else 20)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_the_readme_lists_it_and_says_the_same(file: Path) -> None:
+    row = next(line for line in (EXAMPLES / "README.md").read_text().splitlines() if file.name in line)
+    students = tomllib.loads(file.read_text())["students"]
+    assert row.count(",") + 1 == len(students)
+
+
+def test_the_papers_problems_get_their_variants(shared_data: Path, tmp_path: Path) -> None:
+    math500 = Path(shutil.copy(shared_data / "math500.jsonl", tmp_path))
+    functional = shared_data / "math_functional.jsonl"
+    runpy.run_path(str(EXAMPLES / "prepare_math.py"))["main"](str(math500), str(functional))
+    ids = tmp_path / "math500_functional_ids.json"
+    taught = load_problems(f"math500:{math500}?ids={ids}")
+    assert len(taught) == 181
+    pool = ProblemPool(load_problems(f"math-functional:{functional}?ids={ids}"))
+    exams = [Selector(pool, 3, how="variants").select(problem) for problem in taught]
+    assert sorted(len(exam.problems) for exam in exams) == [2] * 12 + [3] * 169
+    assert not any(exam.excluded for exam in exams)

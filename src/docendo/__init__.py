@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from docendo.models.base import Capabilities as Capabilities
     from docendo.models.base import Model as Model
     from docendo.models.spec import ModelSpec as ModelSpec
+    from docendo.pilot.run import pilot as pilot
     from docendo.solve import Run as Run
     from docendo.solve import asolve as asolve
     from docendo.solve import resume as resume
@@ -49,6 +50,7 @@ _NAMES = {
     "docendo.errors": "ConfigError DataError DocendoError ModelError StoreError UnspeakableError",
     "docendo.models.base": "Capabilities Model",
     "docendo.models.spec": "ModelSpec",
+    "docendo.pilot.run": "pilot",
     "docendo.solve": "Run asolve resume score solve",
     "docendo.store": "Store",
     "docendo.types": "Call Choice Exam ExamAnswer Example Grade GradeState Lesson Problem Reply Sampling "

@@ -118,7 +118,7 @@ class Sampling:
 Prompt = str | tuple[tuple[str, str], ...]
 """What a model is asked: a text to go on with (completion), or (role, content) pairs (chat)."""
 
-Purpose = Literal["greedy", "teach", "exam", "sc"]
+Purpose = Literal["greedy", "teach", "exam", "sc", "control"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,7 @@ def test_money_is_counted_and_limited(tmp_path):
         teacher=teacher,
         students=[STUDENT],
         budget="60 USD",
+        prompts="school",
         **PLAN,
     )
     bill = run.bill()

@@ -17,7 +17,14 @@ from docendo.errors import DocendoError
 
 __all__ = ["main", "parser"]
 
-_HOME = {"solve": "solve", "score": "solve", "report": "show", "show": "show", "study": "study"}
+_HOME = {
+    "solve": "solve",
+    "score": "solve",
+    "report": "show",
+    "show": "show",
+    "study": "study",
+    "pilot": "pilot",
+}
 _TRACEBACK = "DOCENDO_TRACEBACK"
 _FAULT, _INTERRUPTED, _BROKEN_PIPE = 70, 130, 141
 

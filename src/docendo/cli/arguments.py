@@ -139,7 +139,7 @@ def parser() -> argparse.ArgumentParser:
         "--version", action="version", version=f"docendo {__version__}", help="print the version"
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
-    for add in (_solve, _score, _report, _show, _study):
+    for add in (_solve, _score, _pilot, _report, _show, _study):
         add(commands, top)
     return top
 
@@ -190,8 +190,44 @@ def _solve(commands: Any, top: Parser) -> None:
     what.add_argument(
         "--resume", metavar="RUN", help="go on with the run in this folder, by the settings it was made with"
     )
+    what.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say what the run would ask and cost, in calls, tokens and money; ask nothing and write nothing",
+    )
+    what.add_argument(
+        "--reply-tokens",
+        type=_positive,
+        metavar="N",
+        help="for --dry-run: how long a reply likely is (default: judged from the problems' solutions)",
+    )
     _settings(command, skip=())
     _output(command, "solve")
+
+
+def _pilot(commands: Any, top: Parser) -> None:
+    command = _command(
+        commands,
+        top,
+        "pilot",
+        "try a few problems: would a full run be worth it",
+        description="Try the settings of a full run on a few of its problems, with controls, and say: do the students "
+        "follow lessons; does the teacher err in method or only slip; are the exams like the problems; what gain and "
+        "what cost to expect; what to set. Options are those of the full run.",
+        epilog="A pilot that was cut goes on with --resume; nothing that was recorded is asked again.",
+    )
+    what = command.add_argument_group("what is tried")
+    what.add_argument(
+        "problems",
+        nargs="?",
+        metavar="PROBLEMS",
+        help=f"the full run's problems, as for solve (default: {DEFAULT_PROBLEMS})",
+    )
+    _exams(what)
+    what.add_argument("--count", type=_positive, metavar="K", help="problems that are tried (default: 30)")
+    what.add_argument("--resume", metavar="RUN", help="go on with the pilot in this folder")
+    _settings(command, skip=("equal_cost",))
+    _output(command, "pilot", report=False)
 
 
 def _score(commands: Any, top: Parser) -> None:
@@ -319,7 +355,7 @@ def _settings(command: Parser, skip: Sequence[str]) -> None:
         )
 
 
-def _output(command: Parser, name: str) -> None:
+def _output(command: Parser, name: str, *, report: bool = True) -> None:
     group = command.add_argument_group("output")
     group.add_argument(
         "--out", metavar="DIR", help=f"the run's folder, new or empty (default: runs/{name}-DATE-TIME)"
@@ -328,7 +364,8 @@ def _output(command: Parser, name: str) -> None:
         "--json", action="store_true", help="print one JSON object on stdout and nothing else there"
     )
     group.add_argument("--quiet", action="store_true", help="show no progress")
-    group.add_argument("--no-report", action="store_true", help="write no HTML report")
+    if report:
+        group.add_argument("--no-report", action="store_true", help="write no HTML report")
 
 
 def _positive(text: str) -> int:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from docendo.cli import arguments as typed
+from docendo.cli.forecast import show_forecast
 from docendo.cli.ink import Ink, dim
 from docendo.cli.progress import Progress
 from docendo.cli.show import outcomes, show_command
@@ -22,7 +23,8 @@ from docendo.cli.tables import show_bill, show_summary, state_lines, stopped_lin
 from docendo.cli.words import duration, one_line, plain
 from docendo.errors import ConfigError
 from docendo.solve.arms import Summary
-from docendo.solve.run import Run, Watch, resume
+from docendo.solve.forecast import forecast
+from docendo.solve.run import Run, Watch, planned, resume
 from docendo.solve.run import score as score_lessons
 from docendo.solve.run import solve as solve_problems
 from docendo.store import RunView
@@ -35,9 +37,12 @@ def solve(arguments: argparse.Namespace) -> None:
     """Run or resume M1."""
     settings = typed.given_settings(arguments)
     if arguments.resume is not None:
-        _refuse_with_resume(arguments, settings)
+        refuse_with_resume(arguments, settings)
         folder, budget = arguments.resume, settings.get("budget")
         _finish(arguments, "solve", lambda watch: resume(folder, watch=watch, budget=budget))
+        return
+    if arguments.dry_run:
+        _show_forecast(arguments, settings)
         return
     _finish(
         arguments,
@@ -83,7 +88,7 @@ def _finish(arguments: argparse.Namespace, title: str, work: Callable[[Watch], R
     began = time.monotonic()
     errors = Ink(stderr=True)
     progress = Progress(title, errors, quiet=arguments.quiet)
-    with _kept(progress):
+    with kept(progress):
         with progress:
             run = work(progress.figures)
         summary = run.summary()
@@ -100,30 +105,42 @@ def _finish(arguments: argparse.Namespace, title: str, work: Callable[[Watch], R
 
 
 @contextlib.contextmanager
-def _kept(progress: Progress) -> Iterator[None]:
+def kept(progress: Progress, again: str = "docendo solve --resume") -> Iterator[None]:
     """Leave word on any error after the run began of what was kept, and how to go on with it."""
     try:
         yield
     except BaseException as error:
         folder = progress.figures.folder
         if folder is not None:
-            line = f"docendo solve --resume {shlex.quote(str(folder))}"
+            line = f"{again} {shlex.quote(str(folder))}"
             error.add_note(f"What was recorded is kept. To go on: {line}")
         raise
 
 
-def _refuse_with_resume(arguments: argparse.Namespace, settings: dict[str, object]) -> None:
+def refuse_with_resume(arguments: argparse.Namespace, settings: dict[str, object]) -> None:
+    """Refuse options that a resumed run cannot take: all but the budget."""
     names = [
         name
-        for name in ("problems", "exams", "limit", "config", "out")
-        if getattr(arguments, name) is not None
+        for name in ("problems", "exams", "limit", "config", "out", "count", "dry_run", "reply_tokens")
+        if getattr(arguments, name, None)
     ]
-    extra = [name.upper() if name == "problems" else f"--{name}" for name in names]
+    extra = [name.upper() if name == "problems" else f"--{name.replace('_', '-')}" for name in names]
     extra += [typed.option_of(field) for field in settings if field != "budget"]
     if extra:
         raise ConfigError(
             f"--resume goes on with a run as it was planned; leave out {', '.join(extra)}, or start a new run"
         )
+
+
+def _show_forecast(arguments: argparse.Namespace, settings: dict[str, object]) -> None:
+    """What the run would ask, and nothing asked."""
+    given = (arguments.problems, arguments.exams, arguments.config, arguments.limit)
+    plan, taught, pool, _ = planned(*given, settings)
+    found = forecast(taught, pool, plan, reply_tokens=arguments.reply_tokens)
+    if arguments.json:
+        print(json.dumps(found.json()), flush=True)
+    else:
+        show_forecast(Ink(), found)
 
 
 def _write_report(folder: Path) -> Path:

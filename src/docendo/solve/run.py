@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,14 +18,14 @@ from typing import Any, Protocol
 
 from docendo import _loop
 from docendo.data import Notes, load_problems, parse, read_lessons
-from docendo.errors import DataError, ModelError, UnspeakableError
+from docendo.errors import ConfigError, DataError, ModelError, UnspeakableError
 from docendo.exams.select import ProblemPool, Selection, Selector
-from docendo.models.base import Model
+from docendo.models.base import Ask, Model
 from docendo.models.budget import Ledger, StopCondition, any_of, budget_of, not_asked
 from docendo.models.gateway import Gateway, Meter
 from docendo.models.resolve import opened
 from docendo.models.spec import ModelSpec, Prices
-from docendo.prompts import Styles, fitted, styles_for
+from docendo.prompts import PromptBook, Styles, fitted, styles_for
 from docendo.solve.arms import Summary, summarise
 from docendo.solve.config import configured
 from docendo.solve.plan import Settings
@@ -117,17 +117,8 @@ def solve(
         DataError, ConfigError, ModelError: before anything is asked or written.
         StoreError: the folder cannot be used, or a disk is full; what was recorded is kept.
     """
-    said = configured(config, settings)
-    plan = said.settings
-    if problems is None:
-        problems = said.problems or DEFAULT_PROBLEMS
-    exams = exams if exams is not None else said.exams
-    limit = limit or said.limit
-    notes = Notes()
-    known = _load(problems, notes, None if exams is None else limit)
-    taught, pool = known[:limit], _pool(problems, exams, known, notes)
-    more = {"problems": _name(problems), "dropped": dict(notes.dropped)}
-    return _new_run("solve", taught, pool, plan, more, out, models, watch, stop)
+    plan, taught, pool, more = planned(problems, exams, config, limit, settings)
+    return new_run("solve", taught, pool, plan, more, out, Around(models, watch, stop))
 
 
 def score(
@@ -171,7 +162,7 @@ def score(
     stored = {id: [[e.question, e.rationale, e.answer] for e in own] for id, own in examples.items()}
     pool = _pool(problems, exams, known, notes)
     more = {"problems": _name(problems), "dropped": dict(notes.dropped), "given": stored}
-    return _new_run("score", taught, pool, plan, more, out, models, watch)
+    return new_run("score", taught, pool, plan, more, out, Around(models, watch))
 
 
 def resume(
@@ -191,9 +182,7 @@ def resume(
         stop: as for `solve`.
         budget: instead of the one that the run was made with; "" for none.
     """
-    with Store.open(folder) as store:
-        _loop.run(_work(store, models, watch, stop, budget))
-    return Run(Path(folder))
+    return continued(folder, Around(models, watch, stop), budget)
 
 
 async def asolve(
@@ -219,30 +208,89 @@ async def asolve(
             if models is None:
                 models = await stack.enter_async_context(opened(_specs(plan, "solve")))
             gateway = await stack.enter_async_context(Gateway(models))
-        selector = _selector(plan, ProblemPool(exams))
+        selector = selector_of(plan, ProblemPool(exams))
         styles = _styles(plan, _names(plan, "solve"), gateway.models)
         road = Road(plan, styles, lambda p: selector.select(p).problems, gateway.ask, {})
         return await road.walk(problem)
 
 
-def _new_run(
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What is around a run and not kept in it.
+
+    `beside` is awaited for each problem at the end of the road, before it is recorded as finished: for further
+    questions that belong to it.
+    """
+
+    models: Mapping[str, Model] | None = None
+    watch: Watch | None = None
+    stop: StopCondition | None = None
+    beside: Callable[[Solved, Settings, PromptBook, Ask], Awaitable[None]] | None = None
+
+
+def planned(
+    problems: Source | None,
+    exams: Source | None,
+    config: str | Path | None,
+    limit: int | None,
+    settings: Mapping[str, Any],
+) -> tuple[Settings, list[Problem], ProblemPool, dict[str, Any]]:
+    """What a run is to do: its settings, the taught problems, where exams come from, what else is kept of it.
+
+    Arguments and errors are those of `solve`.
+    """
+    said = configured(config, settings)
+    if problems is None:
+        problems = said.problems or DEFAULT_PROBLEMS
+    exams = exams if exams is not None else said.exams
+    limit = limit or said.limit
+    notes = Notes()
+    known = _load(problems, notes, None if exams is None else limit)
+    pool = _pool(problems, exams, known, notes)
+    more = {"problems": _name(problems), "dropped": dict(notes.dropped)}
+    return said.settings, known[:limit], pool, more
+
+
+def continued(folder: str | Path, around: Around, budget: str | None = None) -> Run:
+    """Go on with a run of any kind; see `resume`.
+
+    Raises:
+        ConfigError: a pilot, without what it asks beside the road.
+    """
+    with Store.open(folder) as store:
+        if store.info.kind == "pilot" and around.beside is None:
+            raise ConfigError(f"{folder}: a pilot; go on with it by `docendo pilot --resume {folder}`")
+        _loop.run(_work(store, around, budget))
+    return Run(Path(folder))
+
+
+def new_run(
     kind: str,
     taught: Sequence[Problem],
     pool: ProblemPool,
     plan: Settings,
     more: Mapping[str, Any],
     out: str | Path | None,
-    models: Mapping[str, Model] | None,
-    watch: Watch | None,
-    stop: StopCondition | None = None,
+    around: Around,
 ) -> Run:
+    """Plan a run whole, make its folder, and do it.
+
+    Args:
+        kind: "solve", "score" or "pilot".
+        taught: its problems.
+        pool: where exams come from.
+        plan: its settings.
+        more: what else is kept in its configuration.
+        out: its folder; None for a new one under runs/.
+        around: what is not kept.
+    """
     if not taught:
         raise DataError("there are no problems to solve")
-    selector = _selector(plan, pool)
+    selector = selector_of(plan, pool)
     selected = {problem.id: selector.select(problem) for problem in taught}
     folder = Path(out) if out is not None else _new_folder(kind)
     budget_of(plan.budget, _prices(plan))
-    _loop.run(_create(kind, folder, taught, selected, plan, more, models, watch, stop))
+    _loop.run(_create(kind, folder, taught, selected, plan, more, around))
     return Run(folder)
 
 
@@ -253,9 +301,7 @@ async def _create(
     selected: Mapping[str, Selection],
     plan: Settings,
     more: Mapping[str, Any],
-    models: Mapping[str, Model] | None,
-    watch: Watch | None,
-    stop: StopCondition | None,
+    around: Around,
 ) -> None:
     """Check everything that can be known before the first call, make the folder, then work."""
     exam = list({p.id: p for selection in selected.values() for p in selection.problems}.values())
@@ -263,6 +309,7 @@ async def _create(
         SelectionRow(id, found.how, tuple(p.id for p in found.problems), found.excluded)
         for id, found in selected.items()
     ]
+    models = around.models
     async with AsyncExitStack() as stack:
         if models is None:
             models = await stack.enter_async_context(opened(_specs(plan, kind)))
@@ -279,18 +326,12 @@ async def _create(
             exam=exam,
             exams=exams,
         ) as store:
-            await _work(store, models, watch, stop)
+            await _work(store, replace(around, models=models))
 
 
-async def _work(
-    store: Store,
-    models: Mapping[str, Model] | None,
-    watch: Watch | None,
-    stop: StopCondition | None = None,
-    budget: str | None = None,
-) -> None:
+async def _work(store: Store, around: Around, budget: str | None = None) -> None:
     """Bring every problem that is not done to the end of the road, `parallel` at a time, while the budget lasts."""
-    config = store.config
+    config, models, watch = store.config, around.models, around.watch
     plan = Settings.of(config["settings"])
     lessons = {id: [Example(*fields) for fields in own] for id, own in config.get("given", {}).items()}
     taught, done = list(store.problems()), store.done_ids()
@@ -301,7 +342,7 @@ async def _work(
             specs = {name: fitted(plan.spec(name), plan.prompts) for name in sizes}
             models = await stack.enter_async_context(opened(specs))
         _check_same(models, store)
-        ledger = _ledger(store, plan, stop, budget)
+        ledger = _ledger(store, plan, around.stop, budget)
         gateway = await stack.enter_async_context(Gateway(models, store, ledger))
         road = Road(
             plan,
@@ -323,6 +364,8 @@ async def _work(
                 cut = _Cut(gateway)
                 way = replace(road, ask=cut.ask)
                 solved = await (way.walk(problem) if own is None else way.join(given(problem, own)))
+                if around.beside is not None:
+                    await around.beside(solved, plan, road.prompts, cut.ask)
                 if cut.short:
                     _keep_provisional(store, solved)
                     continue
@@ -373,7 +416,8 @@ def _prices(plan: Settings) -> dict[str, Prices]:
     return {name: spec.prices for name, spec in plan.models.items() if spec.prices is not None}
 
 
-def _selector(plan: Settings, pool: ProblemPool) -> Selector:
+def selector_of(plan: Settings, pool: ProblemPool) -> Selector:
+    """How a run with these settings finds the exam problems of each taught one."""
     return Selector(
         pool,
         plan.exam_problems,

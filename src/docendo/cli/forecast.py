@@ -1,0 +1,64 @@
+"""What `docendo solve --dry-run` shows: a forecast as a table, and what it was reckoned from."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from docendo.cli.ink import dim
+from docendo.cli.words import amount, listed, many, plain
+from docendo.solve.forecast import Forecast
+
+
+def show_forecast(console: Console, found: Forecast) -> None:
+    """One row a model and purpose with what is likely; then all of it, at least and at most."""
+    priced = found.currency is not None
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    heads = (
+        "asked",
+        "for",
+        "calls",
+        "tokens sent",
+        "of these alike",
+        "written",
+        *([str(found.currency)] if priced else []),
+    )
+    for i, head in enumerate(heads):
+        table.add_column(head, justify="left" if i < 2 else "right", no_wrap=True)
+    for row in found.rows:
+        amounts = (row.calls, row.prompt, row.shared, row.completion)
+        sums = ["–" if row.money is None else f"{row.money.likely:.2f}"] if priced else []
+        table.add_row(Text(plain(row.model)), row.purpose, *(amount(each.likely) for each in amounts), *sums)
+    for name, end in (("likely", "all"), ("low", "at least"), ("high", "at most")):
+        totals = [
+            amount(getattr(found.total(what), name)) for what in ("calls", "prompt", "shared", "completion")
+        ]
+        sums = [f"{getattr(found.total('money'), name):.2f}"] if priced else []
+        table.add_row("", end, *totals, *sums, style="bold" if name == "likely" else None)
+    counts = f"{many(found.problems, 'problem')}, {many(found.exam_problems, 'different exam problem')}"
+    console.print(Text(f"{counts}; nothing was asked", style="bold"))
+    console.print()
+    console.print(table)
+    console.print()
+    for line in _notes(found):
+        console.print(dim(line))
+
+
+def _notes(found: Forecast) -> list[str]:
+    reply = found.reply
+    notes = [
+        f"A reply is taken to have {reply.likely:.0f} tokens ({found.reply_from}), at least {reply.low:.0f}, at most "
+        f"{reply.high:.0f}.",
+        "Identical lessons are examined once: the least is for one lesson a problem, what is likely for all different.",
+        "Alike: what calls have in common, which a server with a prefix cache computes only once.",
+    ]
+    if found.guessed:
+        notes.append(
+            f"Tokens of {listed([plain(name) for name in found.guessed])} are guessed from characters."
+        )
+    if found.currency is None and found.guessed:
+        notes.append(
+            "No prices are known, so no money is forecast: say them in the run file (docs/budgets.md)."
+        )
+    return notes

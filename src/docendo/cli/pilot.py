@@ -1,0 +1,113 @@
+"""`docendo pilot`: run the pilot, watch, and say what it found."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from docendo.cli import arguments as typed
+from docendo.cli.ink import Ink, dim
+from docendo.cli.progress import Progress
+from docendo.cli.solve import kept, refuse_with_resume
+from docendo.cli.words import amount, duration, many, plain
+from docendo.pilot.advise import findings
+from docendo.pilot.advise import settings as advised
+from docendo.pilot.diagnose import Diagnosis
+from docendo.pilot.run import COUNT
+from docendo.pilot.run import pilot as run_pilot
+from docendo.pilot.run import resume as resume_pilot
+
+_MARKS = {"good": ("✓", "green"), "bad": ("✗", "red"), "unsure": ("?", "yellow")}
+
+
+def pilot(arguments: argparse.Namespace) -> None:
+    """Run or resume a pilot."""
+    settings = typed.given_settings(arguments)
+    began = time.monotonic()
+    errors = Ink(stderr=True)
+    progress = Progress("pilot", errors, quiet=arguments.quiet)
+    with kept(progress, "docendo pilot --resume"), progress:
+        if arguments.resume is not None:
+            refuse_with_resume(arguments, settings)
+            budget = settings.get("budget")
+            found = resume_pilot(arguments.resume, watch=progress.figures, budget=budget)
+        else:
+            found = run_pilot(
+                arguments.problems,
+                exams=arguments.exams,
+                config=arguments.config,
+                out=arguments.out,
+                count=arguments.count or COUNT,
+                watch=progress.figures,
+                **settings,
+            )
+    diagnosis = found.diagnosis()
+    if arguments.json:
+        said = [
+            {"question": f.question, "verdict": f.verdict, "answer": f.answer} for f in findings(diagnosis)
+        ]
+        print(json.dumps(diagnosis.json() | {"findings": said, "settings": advised(diagnosis)}), flush=True)
+        return
+    console = Ink()
+    show(console, diagnosis)
+    console.print()
+    for name, text in (("time", duration(time.monotonic() - began)), ("run", str(found.folder))):
+        console.print(dim(f"{name:8}").append(plain(text), style="not dim"), soft_wrap=True)
+
+
+def show(console: Console, diagnosis: Diagnosis) -> None:
+    """Findings, settings worth changing, and what a full run would ask."""
+    d = diagnosis
+    heading = f"Pilot: {many(d.problems, 'problem')} of {d.full_problems:,}, {d.lessons} lessons each"
+    if d.problems < d.planned:
+        heading += f"; {d.planned - d.problems} not finished"
+    console.print(Text(heading, style="bold"))
+    for finding in findings(d):
+        mark, style = _MARKS[finding.verdict]
+        console.print()
+        console.print(Text(f"{mark} ", style=style).append(plain(finding.question), style="bold"))
+        console.print(Padding(Text(plain(finding.answer)), (0, 0, 0, 2)))
+    changes = advised(d)
+    if changes:
+        console.print()
+        console.print(Text("Worth changing in the run file", style="bold"))
+        for name, value in changes.items():
+            console.print(Text(f"  {name} = {json.dumps(value)}"))
+    console.print()
+    console.print(loads(d))
+    console.print(
+        dim(
+            "Reckoned from the pilot's calls, every lesson a different one; fewer where identical lessons are "
+            "examined once. Without the samples for SC at equal cost."
+        )
+    )
+
+
+def loads(d: Diagnosis) -> Table:
+    """What the full run would ask, by model and purpose."""
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    heads = (
+        f"a full run: {d.full_problems:,} × {d.full_lessons}",
+        "for",
+        "calls",
+        "tokens sent",
+        "cached",
+        "written",
+    )
+    for i, head in enumerate(heads):
+        table.add_column(head, justify="left" if i < 2 else "right", no_wrap=True)
+    for load in d.loads:
+        sums = (load.prompt, load.cached, load.completion)
+        table.add_row(
+            Text(plain(load.model)),
+            load.purpose,
+            f"{load.calls:,}",
+            *(amount(load.calls * mean) for mean in sums),
+        )
+    return table

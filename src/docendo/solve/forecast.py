@@ -1,0 +1,273 @@
+"""Forecast: what a run would ask and cost, before anything is sent (`docendo solve --dry-run`).
+
+Calls are counted from the plan. Prompts are rendered and measured, with a lesson as long as replies are taken
+to be; how long replies will be nobody knows, so every amount is a range. No model is asked or opened.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean
+from typing import Any
+
+from docendo.exams.select import ProblemPool
+from docendo.models.base import Capabilities
+from docendo.models.budget import currency_of, money
+from docendo.models.spec import ModelSpec, Prices
+from docendo.prompts import PromptBook, styles_for
+from docendo.solve.plan import Settings
+from docendo.solve.road import MOST_EXTRA_SAMPLES
+from docendo.solve.run import selector_of
+from docendo.types import Example, Lesson, Problem, Purpose, Usage
+
+MEASURED = 200
+"""Problems whose prompts are rendered and measured, evenly over the set; the rest is taken to be alike."""
+
+CHARACTERS_PER_TOKEN = 4.0
+"""Of models whose tokenizer is not at hand. English text has about 4; other languages and formulas have fewer."""
+
+_WORDS = re.compile(r"\w+|[^\w ]")
+
+UNKNOWN_REPLY = 300
+"""Tokens of a reply where the problems have no solutions to judge by."""
+
+LONGER_THAN_SOLUTIONS = 1.5
+"""How much longer a model's working is taken to be than the reference solution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """An amount that is not known yet: at least, likely, at most."""
+
+    low: float
+    likely: float
+    high: float
+
+    def __add__(self, other: Range) -> Range:
+        return Range(self.low + other.low, self.likely + other.likely, self.high + other.high)
+
+    def __mul__(self, other: Range | float) -> Range:
+        by = other if isinstance(other, Range) else Range(other, other, other)
+        return Range(self.low * by.low, self.likely * by.likely, self.high * by.high)
+
+
+ZERO = Range(0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one model is asked for one purpose: calls, and tokens of their prompts and replies.
+
+    `shared` is the part of the prompts that calls have in common: at best it is computed, or paid in full, only
+    once. `money` has it at the price of cached tokens at its low end and in full at the others.
+    """
+
+    model: str
+    purpose: Purpose
+    calls: Range
+    prompt: Range
+    shared: Range
+    completion: Range
+    money: Range | None
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a run would ask: rows by model and purpose, and what they were reckoned from.
+
+    `reply` is how long a reply was taken to be, in tokens, and `reply_from` says why. `guessed` are the models
+    whose tokens were guessed from characters.
+    """
+
+    problems: int
+    exam_problems: int
+    rows: Sequence[Row]
+    reply: Range
+    reply_from: str
+    guessed: Sequence[str]
+    currency: str | None
+
+    def total(self, what: str) -> Range:
+        """The sum over rows of "calls", "prompt", "shared", "completion" or "money"."""
+        found = (getattr(row, what) for row in self.rows)
+        return sum((amount for amount in found if amount is not None), ZERO)
+
+    def json(self) -> dict[str, Any]:
+        """Plain values, for `--json`."""
+        names = ("calls", "prompt", "shared", "completion", "money")
+        return asdict(self) | {"total": {name: asdict(self.total(name)) for name in names}}
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """Mean tokens over problems: the teacher's prompt; one student's, in its two parts."""
+
+    teach: float
+    lesson: Mapping[str, float]
+    question: Mapping[str, float]
+
+
+def forecast(
+    problems: Sequence[Problem],
+    pool: ProblemPool,
+    settings: Settings,
+    *,
+    reply_tokens: int | None = None,
+    lessons: int | None = None,
+) -> Forecast:
+    """Reckon what a run would ask.
+
+    Args:
+        problems: the taught ones.
+        pool: where exams come from.
+        settings: of the run.
+        reply_tokens: how long a reply likely is; by default judged from the problems' solutions.
+        lessons: how many lessons exist already, over all problems (`docendo score`); None where they are taught.
+
+    Raises:
+        DataError: a problem for which no exam can be made.
+        ConfigError: prices in different currencies, or a model that cannot be named.
+    """
+    names = list(dict.fromkeys([settings.teacher, *settings.students]))
+    prompts = styles_for(
+        {n: (settings.models.get(n), _able(settings.spec(n))) for n in names}, settings.prompts
+    )
+    selector = selector_of(settings, pool)
+    exams = {p.id: selector.select(p).problems for p in problems}
+    measured = problems[:: max(1, len(problems) // MEASURED)]
+    count = {name: _counter(settings.spec(name)) for name in names}
+    prices = {name: found for name in names if (found := settings.spec(name).prices) is not None}
+    reply, why = _reply(measured, count[settings.teacher], settings, reply_tokens)
+    mean = _measure(measured, exams, prompts, settings, count)
+
+    def row(model: str, purpose: Purpose, calls: Range, prompt: Range, shared: Range) -> Row:
+        completion = calls * reply
+        cost = _money(prompt, shared, completion, prices.get(model))
+        return Row(model, purpose, calls, prompt, shared, completion, cost)
+
+    rows = []
+    if lessons is None:
+        samples, total = settings.lessons, _level(len(problems))
+        prompt = total * mean.teach
+        rows.append(row(settings.teacher, "greedy", total, prompt, ZERO))
+        # The greedy call goes before: each sample's prompt can be had from it.
+        rows.append(row(settings.teacher, "teach", total * samples, prompt * samples, prompt * samples))
+    written = _level(lessons) if lessons is not None else _distinct(settings, len(problems))
+    for student in settings.students:
+        asked = fmean(len(exam) for exam in exams.values())
+        times = asked * settings.repeats
+        shown = _level(mean.lesson[student]) + reply
+        question = mean.question[student]
+        prompt = written * (shown + _level(question)) * times
+        shared = written * (shown * (times - 1) + _level(question * asked * (settings.repeats - 1)))
+        rows.append(row(student, "exam", written * times, prompt, shared))
+    if lessons is None and settings.equal_cost:
+        calls = _equal_cost(rows, settings, len(problems))
+        rows.append(row(settings.teacher, "sc", calls, calls * mean.teach, calls * mean.teach))
+    guessed = [name for name in names if settings.spec(name).kind != "school"]
+    used = len({p.id for exam in exams.values() for p in exam})
+    return Forecast(len(problems), used, rows, reply, why, guessed, currency_of(prices))
+
+
+def _measure(
+    problems: Sequence[Problem],
+    exams: Mapping[str, Sequence[Problem]],
+    prompts: PromptBook,
+    settings: Settings,
+    count: Mapping[str, Callable[[str], int]],
+) -> _Problem:
+    """Mean tokens of prompts, rendered with lessons that have no working yet."""
+    lesson: dict[str, float] = {}
+    question: dict[str, float] = {}
+    for student in settings.students:
+        whole, asked = [], []
+        for problem in problems:
+            shown = Lesson((Example(problem.question, "", problem.answer or "0"),))
+            for other in exams[problem.id]:
+                whole.append(count[student](_flat(prompts.of(student).examine(shown, other))))
+                asked.append(count[student](other.question))
+        question[student] = fmean(asked)
+        lesson[student] = fmean(whole) - question[student]
+    teach = fmean(count[settings.teacher](_flat(prompts.of(settings.teacher).teach(p))) for p in problems)
+    return _Problem(teach, lesson, question)
+
+
+def _reply(
+    problems: Sequence[Problem], count: Callable[[str], int], settings: Settings, said: int | None
+) -> tuple[Range, str]:
+    """How long replies are taken to be, and why."""
+    most = settings.sampling("teach").max_tokens
+    # Some sets have an answer where a solution should be: that says nothing of how long working is.
+    solutions = [p.solution for p in problems if p.solution and len(p.solution) > len(p.answer or "") + 24]
+    if said is not None:
+        likely, why = float(said), "as given"
+    elif solutions:
+        likely = LONGER_THAN_SOLUTIONS * fmean(count(text) for text in solutions)
+        why = f"{LONGER_THAN_SOLUTIONS:g} times the problems' solutions"
+    else:
+        likely, why = (
+            float(UNKNOWN_REPLY),
+            "a guess, as the problems have no solutions; say better by --reply-tokens",
+        )
+    likely = min(likely, most)
+    return Range(likely / 2, likely, most), why
+
+
+def _distinct(settings: Settings, problems: int) -> Range:
+    """Distinct lessons: identical ones are examined once, and nobody knows how many will be."""
+    most = settings.lessons if settings.sampling("teach").temperature > 0 else 1
+    return Range(1, most, most) * problems
+
+
+def _equal_cost(rows: Sequence[Row], settings: Settings, problems: int) -> Range:
+    """Calls that cost as much as the exams: computed tokens times the models' sizes."""
+    sizes = {name: settings.spec(name).parameters or 1 for name in (settings.teacher, *settings.students)}
+
+    def computed(row: Row, end: str) -> float:
+        prompt, shared = getattr(row.prompt, end), getattr(row.shared, end)
+        return float(prompt - shared + getattr(row.completion, end)) * sizes[row.model]
+
+    def calls(end: str) -> float:
+        exams = sum(computed(row, end) for row in rows if row.purpose == "exam")
+        taught = next(row for row in rows if row.purpose == "teach")
+        each = computed(taught, end) / getattr(taught.calls, end)
+        return min(math.ceil(exams / each), MOST_EXTRA_SAMPLES * problems) if each else 0.0
+
+    found = [calls(end) for end in ("low", "likely", "high")]
+    return Range(min(found), found[1], max(found))  # shorter replies make exams cheaper, and samples too
+
+
+def _money(prompt: Range, shared: Range, completion: Range, prices: Prices | None) -> Range | None:
+    if prices is None:
+        return None
+
+    def cost(end: str, cached: float) -> float:
+        usage = Usage(round(getattr(prompt, end)), round(cached), round(getattr(completion, end)))
+        return money(usage, prices)
+
+    return Range(cost("low", shared.low), cost("likely", 0), cost("high", 0))
+
+
+def _able(spec: ModelSpec) -> Capabilities:
+    """What a model that was not opened is taken to be able to do."""
+    if spec.kind == "school" or spec.mode == "completion":
+        return Capabilities(completion=True)
+    return Capabilities(chat=True)
+
+
+def _counter(spec: ModelSpec) -> Callable[[str], int]:
+    """Counts a text's tokens: of the school's models by their words and marks, of others by characters."""
+    if spec.kind == "school":
+        return lambda text: len(_WORDS.findall(text))
+    return lambda text: math.ceil(len(text) / CHARACTERS_PER_TOKEN)
+
+
+def _level(amount: float) -> Range:
+    return Range(amount, amount, amount)
+
+
+def _flat(prompt: str | Sequence[tuple[str, str]]) -> str:
+    return prompt if isinstance(prompt, str) else "\n".join(text for _, text in prompt)

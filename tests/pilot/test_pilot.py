@@ -1,0 +1,153 @@
+"""Pilots of worlds whose truth is known: what is found must be what is there."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from docendo.cli import main
+from docendo.errors import ConfigError
+from docendo.models.scripted import ScriptedModel
+from docendo.pilot.advise import findings
+from docendo.pilot.run import pilot, resume
+from docendo.solve.run import resume as resume_run
+from docendo.types import Problem, Reply
+
+TEACHER, STUDENT = "school:teacher", "school:student"
+
+
+def problems(families=12, each=4):
+    """The right answer is 10 more than the number; the solution says so."""
+    return [
+        Problem(
+            f"f{f}-{i}",
+            f"family {chr(97 + f) * 3} of kind {chr(97 + f) * 2} number {100 * f + i}?",
+            str(100 * f + i + 10),
+            solution="add 10:",
+            family=f"f{f}",
+            cluster=f"f{f}",
+        )
+        for f in range(families)
+        for i in range(each)
+    ]
+
+
+def asked(call):
+    return int(call.prompt.removesuffix("Working:").rstrip().rstrip("?").split()[-1])
+
+
+def say(step, n):
+    return f" add {step}:\nAnswer: {n + step}"
+
+
+def in_doubt(call):
+    """Right in three of eight samples; else one and the same wrong method."""
+    return say(10 if call.purpose == "teach" and call.sample % 8 < 3 else 20, asked(call))
+
+
+def slipping(call):
+    """Always the right method, and at times a slip, each another one."""
+    n = asked(call)
+    slip = 0 if call.sample % 3 else 1 + call.sample
+    return f" add 10:\nAnswer: {n + 10 + slip}"
+
+
+def follows(call):
+    """Does as the lesson shows; without one it knows nothing."""
+    steps = [step for step in (10, 20) if f"add {step}:" in call.prompt]
+    return say(steps[0] if steps else 77, asked(call))
+
+
+def knows(call):
+    return say(10, asked(call))
+
+
+def models(teach=in_doubt, learn=follows):
+    return {TEACHER: ScriptedModel(TEACHER, teach), STUDENT: ScriptedModel(STUDENT, learn)}
+
+
+def try_out(tmp_path, *, count=16, **kinds):
+    return pilot(problems(), out=tmp_path / "p", count=count, models=models(**kinds)).diagnosis()
+
+
+def verdicts(diagnosis):
+    return [finding.verdict for finding in findings(diagnosis)]
+
+
+def test_a_student_that_follows_and_a_teacher_in_doubt(tmp_path):
+    d = try_out(tmp_path)
+    (student,) = d.students
+    assert (d.problems, d.planned, d.full_problems, d.lessons, d.full_lessons) == (16, 16, 48, 8, 24)
+    assert student.alone.mean == 0
+    assert student.after_right.mean == student.after_reference.mean == 1
+    assert student.after_wrong.mean == 0
+    assert student.telling.low == 1
+    assert d.teacher.repeated == 1, "a wrong method repeats itself"
+    assert (d.teacher.voted.mean, d.teacher.reachable.mean, d.auc) == (0, 1, 1)
+    assert d.gain.mean == d.gain.low == 1
+    assert d.alike > d.unlike
+    assert verdicts(d) == ["good"] * 5
+
+
+def test_a_teacher_that_slips(tmp_path):
+    d = try_out(tmp_path, teach=slipping)
+    assert d.teacher.repeated == 0
+    assert d.teacher.voted.mean == d.teacher.reachable.mean == 1
+    assert d.auc == pytest.approx(0.5), "students follow the method, which is right all the same"
+    assert d.gain.mean == 0
+    assert d.needed is None
+    by_question = {f.question: f for f in findings(d)}
+    assert by_question["Is there anything to gain by choosing better?"].verdict == "bad"
+    assert "slips" in by_question["Does the teacher err in method, or only slip?"].answer
+
+
+def test_a_student_that_needs_no_lesson(tmp_path):
+    d = try_out(tmp_path, learn=knows)
+    assert d.students[0].alone.mean == 1
+    assert findings(d)[0].verdict == "bad"
+    assert "weaker student" in findings(d)[0].answer
+
+
+def test_cut_replies_are_told(tmp_path):
+    d = try_out(tmp_path, learn=lambda call: Reply(" add", "length"))
+    assert d.exam_cut == 1
+    assert any("max_tokens" in f.answer for f in findings(d))
+
+
+def test_goes_on_where_it_was_stopped_and_asks_nothing_twice(tmp_path):
+    calm = pilot(problems(), out=tmp_path / "calm", count=6, models=models())
+    first = models()
+    found = pilot(problems(), out=tmp_path / "p", count=6, models=first, budget="200 calls", parallel=1)
+    assert found.diagnosis().problems < 6
+    with pytest.raises(ConfigError, match="docendo pilot --resume"):
+        resume_run(found.folder, models=models())
+    second = models()
+    found = resume(found.folder, models=second, budget="")
+    assert found.diagnosis() == calm.diagnosis()
+    seen = [{(c.request, c.sample) for m in opened.values() for c in m.seen} for opened in (first, second)]
+    assert not seen[0] & seen[1]
+
+
+def test_the_seed_draws_the_problems(tmp_path):
+    def drawn(seed, name):
+        found = pilot(problems(), out=tmp_path / name, count=6, seed=seed, models=models())
+        from docendo.store import Store
+
+        with Store.read(found.folder) as view:
+            return [p.id for p in view.problems()]
+
+    assert drawn(0, "a") == drawn(0, "b") != drawn(1, "c")
+
+
+def test_at_the_command_line_with_the_school(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["pilot", "--count", "4", "--lessons", "6", "--out", "p", "--quiet"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Pilot: 4 problems of 288, 6 lessons each" in out
+    assert "Does school:student follow lessons?" in out
+    assert "a full run: 288 × 6" in out
+    assert main(["pilot", "--resume", "p", "--json", "--quiet"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["problems"] == 4
+    assert {f["verdict"] for f in found["findings"]} <= {"good", "bad", "unsure"}

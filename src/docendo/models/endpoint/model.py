@@ -10,7 +10,8 @@ import contextlib
 import random
 import re
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from docendo.errors import ConfigError, ModelError
@@ -40,6 +41,10 @@ _UNKNOWN = re.compile(
 )
 
 
+# Where requests go, their headers, and their timeouts, in the forms that the HTTP library takes without a copy.
+_To = tuple["httpx2.URL", list[tuple[bytes, bytes]], dict[str, float | None]]
+
+
 class EndpointModel:
     """A model behind an OpenAI-compatible endpoint. Make one with `open`.
 
@@ -66,6 +71,7 @@ class EndpointModel:
         self._dropped: tuple[str, ...] = ()
         self._answered = False
         self._refusals: dict[str, set[str]] = {}
+        self._to: _To | None = None
         self._jitter = random.Random(name)
 
     @classmethod
@@ -231,28 +237,21 @@ class EndpointModel:
     async def _send(self, call: Call) -> Reply | Fault:
         import httpx2
 
-        limits, clock = self._spec.limits, asyncio.get_running_loop().time
-        client = self._endpoints.client(self._address)
-        body = wire.request(
-            call, self._address.model, chat=self._chat, dropped=self._dropped, extra=self._spec.body
-        )
-        began = clock()
+        began = asyncio.get_running_loop().time()
         try:
-            request = self._request(client, body)
-            async with asyncio.timeout(limits.patience):  # a server may send a byte now and then for ever
-                response = await client.send(request)
+            async with asyncio.timeout(
+                self._spec.limits.patience
+            ):  # a server may send a byte now and then for ever
+                status, headers, body = await self._exchange(call)
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError) as error:
             fault = faults.of_exception(error)
             return Fault(fault.kind, self._address.hidden(fault.message))
-        headers = response.headers
-        if response.status_code != 200:
-            fault = faults.of_response(response.status_code, headers, response.content)
-            return Fault(
-                fault.kind, self._address.hidden(fault.message), fault.wait, fault.status, fault.field
-            )
-        if (pause := faults.pause_of(headers)) is not None:
-            self._door.pause(min(pause, _PAUSE))
-        outcome = wire.reply(response.content, call, clock() - began)
+        if status != 200:
+            fault = faults.of_response(status, headers, body)
+            return replace(fault, message=self._address.hidden(fault.message))
+        if "ratelimit" in "".join(headers):  # few servers have them, and looking for each takes its time
+            self._door.pause(min(faults.pause_of(headers) or 0.0, _PAUSE))
+        outcome = wire.reply(body, call, asyncio.get_running_loop().time() - began)
         if isinstance(outcome, Reply) and outcome.stop != "error":
             self._answered = True
             used = outcome.usage.prompt - outcome.usage.cached + outcome.usage.completion
@@ -260,17 +259,26 @@ class EndpointModel:
                 self._tokens.give_back(_tokens_of(call) - used)
         return outcome
 
-    def _request(self, client: httpx2.AsyncClient, body: bytes) -> httpx2.Request:
-        limits = self._spec.limits
-        timeout = {
-            "connect": limits.connect_timeout,
-            "read": limits.read_timeout,
-            "write": limits.read_timeout,
-            "pool": None,
-        }
-        return client.build_request(
-            "POST", self._url, content=body, headers=self._address.headers, extensions={"timeout": timeout}
+    async def _exchange(self, call: Call) -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers and body of the response to a call."""
+        import httpx2
+
+        if self._to is None:
+            limits = self._spec.limits
+            timeouts = {"connect": limits.connect_timeout, "read": limits.read_timeout}
+            raw = [(k.encode("ascii"), v.encode("utf-8")) for k, v in self._address.headers.items()]
+            self._to = httpx2.URL(self._url), raw, {**timeouts, "write": limits.read_timeout, "pool": None}
+        url, headers, timeout = self._to
+        body = wire.request(
+            call, self._address.model, chat=self._chat, dropped=self._dropped, extra=self._spec.body
         )
+        request = httpx2.Request("POST", url, headers=headers, content=body, extensions={"timeout": timeout})
+        async with self._endpoints.connections(self._address).one() as connection:
+            response = await connection.handle_async_request(request)
+            try:
+                return response.status_code, response.headers, await response.aread()
+            finally:
+                await response.aclose()
 
     # --- what failures lead to ----------------------------------------------------------------------------
 

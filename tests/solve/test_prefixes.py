@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from docendo.solve.prefixes import _common, cache_shares, possible
+from docendo.solve.prefixes import cache_shares, possible
 from docendo.store import ModelRow, Store
 from docendo.types import Call, Reply, Sampling, Usage
 
@@ -39,11 +37,3 @@ def test_servers_that_report_no_cache_and_this_machine_are_left_out(tmp_path: Pa
     used = (("openai:m", "a", 0, Usage(8, 0, 1)), ("school:t", "a", 0, Usage(8, 4, 1)))
     with record(tmp_path, *used) as store:
         assert cache_shares(store) == []
-
-
-@settings(max_examples=200)
-@given(st.text("ab", max_size=40), st.text("ab", max_size=40))
-def test_the_common_beginning_is_the_longest(a: str, b: str) -> None:
-    n = _common(a, b)
-    assert a[:n] == b[:n]
-    assert a[n : n + 1] != b[n : n + 1] or not a[n:] or not b[n:]

@@ -21,6 +21,7 @@ from typing import Self
 from docendo.errors import DocendoError, ModelError, StoreError
 from docendo.models.base import Model, Watchable
 from docendo.models.budget import NOT_ASKED, Ledger
+from docendo.models.order import departure
 from docendo.models.writer import Writer
 from docendo.store import Key, Store
 from docendo.types import Call, Purpose, Reply, Usage
@@ -243,9 +244,13 @@ class _Desk:
         return replies | {key: future.result() for key, future in futures.items()}
 
     def _groups(self, calls: Mapping[Key, Call]) -> list[dict[Key, Call]]:
+        """What leaves together, in the order in which it should leave; a batch is ordered by who computes it."""
+        if not self.batched:
+            ordered = departure(list(calls.values()))
+            return [{(call.request, call.sample): call} for call in ordered]
         groups: dict[str | Key, dict[Key, Call]] = {}
         for key, call in calls.items():
-            groups.setdefault(call.batch if self.batched and call.batch else key, {})[key] = call
+            groups.setdefault(call.batch or key, {})[key] = call
         return list(groups.values())
 
     async def _send(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from docendo.models.order import common
 from docendo.store import RunView
 
 
@@ -48,18 +49,6 @@ def possible(view: RunView, model: str) -> float:
     total, new, before = 0, 0, ""
     for text, times in view.prompts_in_order(model):
         total += len(text) * times
-        new += len(text) - _common(before, text)
+        new += len(text) - common(before, text)
         before = text
     return 1 - new / total if total else 0.0
-
-
-def _common(a: str, b: str) -> int:
-    """The length of what two texts both begin with, by halving: comparing slices is fast, characters are not."""
-    low, high = 0, min(len(a), len(b))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if a[low:middle] == b[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low

@@ -14,7 +14,7 @@ from docendo.cli.arguments import DEFAULT_PROBLEMS, SETTINGS, given_settings
 from docendo.solve.plan import Settings
 from docendo.solve.run import DEFAULT_PROBLEMS as API_DEFAULT_PROBLEMS
 
-COMMANDS = ("solve", "score", "report", "show", "study")
+COMMANDS = ("solve", "score", "report", "show", "data", "study")
 
 
 def leave(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:

@@ -24,6 +24,7 @@ _HOME = {
     "show": "show",
     "study": "study",
     "pilot": "pilot",
+    "data": "data",
 }
 _TRACEBACK = "DOCENDO_TRACEBACK"
 _FAULT, _INTERRUPTED, _BROKEN_PIPE = 70, 130, 141

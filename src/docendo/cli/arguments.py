@@ -106,7 +106,8 @@ class Parser(argparse.ArgumentParser):
         """As argparse does it, but an unknown option is the command's error and not the program's."""
         found, rest = self.parse_known_args(args, namespace)
         if rest:
-            self.commands.get(found.command or "", self).refuse(rest)
+            command = self.commands.get(found.command or "", self)
+            command.commands.get(getattr(found, "action", ""), command).refuse(rest)
         return found
 
     def refuse(self, rest: Sequence[str]) -> NoReturn:
@@ -139,7 +140,7 @@ def parser() -> argparse.ArgumentParser:
         "--version", action="version", version=f"docendo {__version__}", help="print the version"
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
-    for add in (_solve, _score, _pilot, _report, _show, _study):
+    for add in (_solve, _score, _pilot, _report, _show, _data, _study):
         add(commands, top)
     return top
 
@@ -282,6 +283,48 @@ def _show(commands: Any, top: Parser) -> None:
     command.add_argument("run", metavar="RUN", help="the run's folder")
     command.add_argument("problem", nargs="?", metavar="PROBLEM", help="a problem's id")
     command.add_argument("--all", action="store_true", help="show the exam of every lesson, not of one")
+
+
+def _data(commands: Any, top: Parser) -> None:
+    command = _command(
+        commands,
+        top,
+        "data",
+        "check a problem set, or write it in docendo's format",
+        description="Look at problems before any model is asked, or rewrite them (docs/data.md).",
+    )
+    actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
+    check = _command(
+        actions,
+        command,
+        "check",
+        "say what is missing in a problem set, and whether the grader accepts its golds",
+        description="Read a whole problem set: name bad rows, count what is missing or said twice, and put every gold "
+        "answer before the grader as a model would state it. The exit code is 2 where there are errors.",
+    )
+    check.add_argument("source", metavar="SOURCE", help="named like PROBLEMS of solve")
+    check.add_argument(
+        "--exams", metavar="SOURCE", help="where variants are looked for (default: in SOURCE itself)"
+    )
+    check.add_argument("--limit", type=_positive, metavar="K", help="only the first K problems")
+    check.add_argument(
+        "--long",
+        type=_positive,
+        metavar="N",
+        default=8000,
+        help="characters from which a question is over-long (default: 8000)",
+    )
+    check.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    convert = _command(
+        actions,
+        command,
+        "convert",
+        "write a problem set in docendo's format",
+        description="Write the problems of any source as docendo's own rows.",
+    )
+    convert.add_argument("source", metavar="SOURCE", help="named like PROBLEMS of solve")
+    convert.add_argument("out", metavar="OUT", help="the file to make, ending in .jsonl or .jsonl.gz")
+    convert.add_argument("--limit", type=_positive, metavar="K", help="only the first K problems")
 
 
 def _study(commands: Any, top: Parser) -> None:

@@ -226,6 +226,26 @@ class ExamAnswer:
     request: str = ""
 
 
+Ended = Literal["complete", "settled", "certain", "agreed", "dull"]
+"""Why no more was asked in an exam: nothing was left; no answer could change the choice; the choice was certain
+enough; all lessons have one answer; or what was left tells nothing (every lesson passes or fails it)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sitting:
+    """What was asked of one problem's lessons, of what the whole exam would have asked.
+
+    `rounds` counts how often students were asked. `chance` is that of the whole exam giving no other answer a lead
+    worth asking for, 1 where that is certain; None where nobody asked for it (a fixed allocation).
+    """
+
+    planned: int
+    asked: int
+    rounds: int
+    ended: Ended
+    chance: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ScoredLesson:
     """A lesson with its exam behind it.

@@ -14,9 +14,10 @@ from rich.text import Text
 
 from docendo.cli.ink import dim, mark
 from docendo.cli.words import many, one_line, percent, plain
+from docendo.solve.arms import ENDED
 from docendo.solve.choose import AnswerGroup, answer_groups
 from docendo.store import DecisionRow, ExamRow, ProblemRecord
-from docendo.types import Grade, Problem, ScoredLesson
+from docendo.types import Grade, Problem, ScoredLesson, Sitting
 
 _FEW_LINES = 3
 
@@ -46,6 +47,8 @@ def tell(console: Console, record: ProblemRecord, *, all_exams: bool = False) ->
     console.print(_title("Lessons, by answer").append(_columns(lessons), style="not bold dim"))
     for part in lessons_by_answer(lessons):
         console.print(Padding(part, (0, 0, 0, 2)))
+    if record.sitting is not None and record.sitting.asked < record.sitting.planned:
+        console.print(Padding(_asked(record.sitting), (0, 0, 0, 2)))
     lost = sum(1 for row in record.samples if row.arm in ("teach", "given") and row.lesson is None)
     if lost:
         console.print(Padding(dim(f"no readable answer: {many(lost, 'sample')}"), (0, 0, 0, 2)))
@@ -111,6 +114,15 @@ def _facts(problem: Problem) -> RenderableType:
     if problem.solution is not None:
         table.add_row(dim("solution"), Text(plain(problem.solution)))
     return table
+
+
+def _asked(sitting: Sitting) -> RenderableType:
+    """How much of the whole exam was asked, and why no more."""
+    share = (
+        f"{sitting.asked:,} of {many(sitting.planned, 'exam question')} in {many(sitting.rounds, 'round')}"
+    )
+    chance = "" if sitting.ended != "certain" or sitting.chance is None else f" ({sitting.chance:.2f})"
+    return dim(f"asked {share}: {ENDED[sitting.ended]}{chance}")
 
 
 def _choices(record: ProblemRecord, lessons: list[ScoredLesson]) -> RenderableType:

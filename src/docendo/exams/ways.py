@@ -1,16 +1,37 @@
-"""The ways in which exam problems are selected, as settings name them, and what goes together.
+"""How exams are made and asked, as settings name it, and what goes together.
 
-Apart from `select.py`, so that settings can be checked without what selecting needs.
+Apart from `select.py` and `allocate.py`, so that settings can be checked without what those need.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 from docendo.errors import ConfigError
 
 WAYS = ("auto", "variants", "nearest", "metadata", "fixed")
 LEXICAL, EMBED = "lexical", "embed:"
+ALLOCATIONS = ("fixed", "adaptive")
+
+Settle = Literal["sum", "max"]
+"""The choice rule that an adaptive exam settles."""
+
+
+def check_allocation(allocation: str, certainty: float, settle: str) -> None:
+    """Refuse what no exam could be asked by; see `Settings` for what each says.
+
+    Raises:
+        ConfigError: an unknown word, or a certainty that is out of range.
+    """
+    for name, value, known in (
+        ("allocation", allocation, ALLOCATIONS),
+        ("settle", settle, get_args(Settle)),
+    ):
+        if value not in known:
+            raise ConfigError(f"setting {name}: {value!r} is none of {', '.join(known)}")
+    if not 0.5 < certainty <= 1:
+        raise ConfigError(f"setting certainty: {certainty} is out of range, above 0.5 and at most 1")
 
 
 def check_selection(how: str, rule: str, ids: Sequence[str], index: str) -> None:

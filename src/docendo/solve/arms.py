@@ -21,6 +21,14 @@ from docendo.types import GradeState, Problem, Usage
 ARMS = ("greedy", "sc", "sc_equal_cost", "max", "sum", "avg", "oracle")
 LESSON_ARMS = ("max", "sum", "avg")
 BASELINES = ("sc", "sc_equal_cost")
+ENDED: Mapping[str, str] = {
+    "complete": "all was asked",
+    "settled": "no answer could change the choice",
+    "certain": "the choice was certain enough",
+    "agreed": "all lessons agreed",
+    "dull": "the rest told nothing",
+}
+"""Why no more was asked in an exam, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +103,8 @@ class Summary:
     the way in which their exam problems were found, `excluded` by reason what the guard kept out of exams,
     `dropped` by reason what was left out when the problems were read.
     `notes` say how models were asked otherwise than was planned, `cache` what servers took from their caches.
+    `questions` are those that whole exams of the finished problems' lessons have, `asked` those that were asked;
+    `ended` counts these problems by why no more were.
     """
 
     problems: int
@@ -117,6 +127,9 @@ class Summary:
     dropped: Mapping[str, int] = field(default_factory=dict)
     notes: Sequence[str] = ()
     cache: Sequence[CacheShare] = ()
+    questions: int = 0
+    asked: int = 0
+    ended: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def judged(self) -> int:
@@ -124,11 +137,15 @@ class Summary:
         return self.overall.problems
 
     def exams_said(self) -> list[str]:
-        """In words: how exam problems were found, where not all by variants, and what was left out."""
+        """In words: how exam problems were found, where not all by variants, what was left out and not asked."""
         ways = ", ".join(f"{way} for {count:,}" for way, count in self.exams.items())
         kept_out = {reason: n for reason, n in self.excluded.items() if reason != ITSELF}
         lines = [] if set(self.exams) <= {"variants"} else [f"Exam problems by problem taught: {ways}."]
         lines += [f"Left out of exams: {counted(kept_out)}."] if kept_out else []
+        if self.asked < self.questions:
+            why = ", ".join(f"{ENDED[reason]} for {count:,}" for reason, count in self.ended.items())
+            share = f"{self.asked:,} of {self.questions:,}, {100 * self.asked / self.questions:.0f} %"
+            lines.append(f"Exam questions asked: {share}. No more were, as {why}.")
         return lines + ([f"Left out when reading: {counted(self.dropped)}."] if self.dropped else [])
 
     def json(self) -> dict[str, object]:
@@ -145,7 +162,13 @@ class Summary:
             "exam_states": dict(self.exam_states),
             "stopped": self.stopped,
             "cut_short": self.cut_short,
-            "exams": {"found_by": dict(self.exams), "left_out": dict(self.excluded)},
+            "exams": {
+                "found_by": dict(self.exams),
+                "left_out": dict(self.excluded),
+                "questions": self.questions,
+                "asked": self.asked,
+                "ended": dict(self.ended),
+            },
             "dropped": dict(self.dropped),
             "notes": list(self.notes),
             "cache": {
@@ -175,6 +198,7 @@ def summarise(view: RunView, draws: int = 2000) -> Summary:
         selections = list(view.selections())
         notes = [text for _, text in view.notes()]
         shares = cache_shares(view)
+        sittings = [row.sitting for row in view.sittings()]
     judged = [f for f in facts if f.problem.judgeable]
     groups: dict[str, list[Facts]] = defaultdict(list)
     for f in judged:
@@ -212,6 +236,9 @@ def summarise(view: RunView, draws: int = 2000) -> Summary:
         dropped=view.config.get("dropped", {}),
         notes=notes,
         cache=shares,
+        questions=sum(s.planned for s in sittings),
+        asked=sum(s.asked for s in sittings),
+        ended=Counter(s.ended for s in sittings),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from docendo.errors import ConfigError
-from docendo.exams.ways import check_selection
+from docendo.exams.ways import check_allocation, check_selection
 from docendo.models.budget import Budget
 from docendo.models.spec import ModelSpec
 from docendo.types import Call, Prompt, Purpose, Sampling
@@ -32,6 +32,11 @@ class Settings:
         exam_ids: the problems of fixed exams, the first `exam_problems` that may be in the exam.
         exam_index: what nearest goes by: "lexical", or "embed:MODEL" (extra `embed`).
         repeats: times each student is asked each exam problem.
+        allocation: "fixed" asks every exam question after every lesson; "adaptive" asks in rounds, while the choice
+            between the lessons' answers is open.
+        certainty: the chance at which an adaptive exam's choice is certain enough, above 0.5; 1 stops only where no
+            answer could change it.
+        settle: the choice rule that an adaptive exam settles, "sum" or "max".
         temperature: of the teacher's samples; the greedy baseline is always 0.
         student_temperature: of the students' answers.
         top_p, top_k: of both; 1 and 0 switch them off.
@@ -54,6 +59,9 @@ class Settings:
     exam_ids: tuple[str, ...] = ()
     exam_index: str = "lexical"
     repeats: int = 3
+    allocation: str = "fixed"
+    certainty: float = 0.95
+    settle: str = "sum"
     temperature: float = 0.7
     student_temperature: float = 0.7
     top_p: float = 1.0
@@ -91,6 +99,7 @@ class Settings:
             raise ConfigError("setting students: an exam needs at least one student")
         if len(set(self.students)) < len(self.students):
             raise ConfigError(f"setting students: named twice in {', '.join(self.students)}")
+        check_allocation(self.allocation, self.certainty, self.settle)
         check_selection(self.exam_select, self.exam_rule, self.exam_ids, self.exam_index)
 
     @classmethod

@@ -6,7 +6,7 @@ from typing import Literal, TypedDict
 
 from docendo.solve.road import Solved
 from docendo.solve.teach import Sample
-from docendo.store import DecisionRow, ExamRow, LessonRow, SampleRow
+from docendo.store import DecisionRow, ExamRow, LessonRow, SampleRow, SittingRow
 
 
 class Facts(TypedDict):
@@ -16,6 +16,7 @@ class Facts(TypedDict):
     lessons: list[LessonRow]
     exam_answers: list[ExamRow]
     decisions: list[DecisionRow]
+    sitting: SittingRow
 
 
 def facts_of(solved: Solved) -> Facts:
@@ -31,6 +32,7 @@ def facts_of(solved: Solved) -> Facts:
             for a in s.answers
         ],
         "decisions": [DecisionRow(id, c, solved.correct(c)) for c in solved.choices.values()],
+        "sitting": SittingRow(id, solved.sitting),
     }
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
-from docendo.exams.examine import examine
+from docendo.exams.examine import Examined, examine, examine_adaptively
+from docendo.exams.ways import Settle
 from docendo.models.base import Ask
 from docendo.prompts import PromptBook
 from docendo.solve.choose import RULES, choose, majority
 from docendo.solve.plan import Settings
 from docendo.solve.teach import Sample, Taught, more_samples, teach
-from docendo.types import Call, Choice, Exam, Lesson, Problem, ScoredLesson
+from docendo.types import Call, Choice, Exam, Lesson, Problem, ScoredLesson, Sitting
 
 Stage = Literal["teach", "examine", "choose"]
 
@@ -33,6 +34,7 @@ class Solved:
     exam: Exam
     samples: tuple[Sample, ...]
     lessons: tuple[ScoredLesson, ...]
+    sitting: Sitting
     choices: Mapping[str, Choice]
     greedy: Sample | None = None
     extra: tuple[Sample, ...] = ()
@@ -75,24 +77,36 @@ class Road:
         exam = self.exam_for(problem)
         self._reach(problem, "teach")
         taught = await teach(problem, self.settings, self.prompts, self.ask)
-        lessons = await self.examine(taught, exam)
+        examined = await self.examine(taught, exam)
         extra: tuple[Sample, ...] = ()
         self._reach(problem, "choose")
         if self.settings.equal_cost and problem.judgeable:
-            count = self._samples_worth(lessons, taught.samples)
+            count = self._samples_worth(examined.lessons, taught.samples)
             extra = await more_samples(problem, self.settings, self.prompts, self.ask, count)
-        return self._chosen(taught, exam, lessons, extra)
+        return self._chosen(taught, exam, examined, extra)
 
     async def join(self, taught: Taught) -> Solved:
         """Join the road half-way, with lessons that exist already (`docendo score`)."""
         exam = self.exam_for(taught.problem)
         return self._chosen(taught, exam, await self.examine(taught, exam), ())
 
-    async def examine(self, taught: Taught, exam: Exam) -> tuple[ScoredLesson, ...]:
-        """Every distinct lesson with its exam behind it."""
+    async def examine(self, taught: Taught, exam: Exam) -> Examined:
+        """Every distinct lesson with its exam behind it, or as much of one as was worth asking."""
         self._reach(taught.problem, "examine")
         drafts = [(d.lesson, d.grade, d.samples) for d in taught.drafts]
-        return await examine(taught.problem.id, drafts, exam, self._exam_call, self.ask)
+        name, plan = taught.problem.id, self.settings
+        if plan.allocation == "fixed":
+            return await examine(name, drafts, exam, self._exam_call, self.ask)
+        return await examine_adaptively(
+            name,
+            drafts,
+            exam,
+            self._exam_call,
+            self.ask,
+            settle=cast(Settle, plan.settle),
+            certainty=plan.certainty,
+            seed=plan.seed,
+        )
 
     def _reach(self, problem: Problem, stage: Stage) -> None:
         if self.on_stage is not None:
@@ -105,10 +119,8 @@ class Road:
         prompt = style.examine(lesson, problem)
         return self.settings.call("exam", prompt, repeat, batch, size, model=student, stop=style.stop)
 
-    def _chosen(
-        self, taught: Taught, exam: Exam, lessons: tuple[ScoredLesson, ...], extra: tuple[Sample, ...]
-    ) -> Solved:
-        choices = {rule: choose(rule, lessons) for rule in RULES}
+    def _chosen(self, taught: Taught, exam: Exam, examined: Examined, extra: tuple[Sample, ...]) -> Solved:
+        choices = {rule: choose(rule, examined.lessons) for rule in RULES}
         if taught.greedy is not None:
             found = taught.greedy.grade
             choices["greedy"] = Choice("greedy", found.answer, found.key, 1.0 if found.key else 0.0)
@@ -118,7 +130,16 @@ class Road:
             ]
             choice = majority(votes)
             choices["sc_equal_cost"] = Choice("sc_equal_cost", choice.answer, choice.key, choice.weight)
-        return Solved(taught.problem, exam, taught.samples, lessons, choices, taught.greedy, extra)
+        return Solved(
+            taught.problem,
+            exam,
+            taught.samples,
+            examined.lessons,
+            examined.sitting,
+            choices,
+            taught.greedy,
+            extra,
+        )
 
     def _samples_worth(self, lessons: Sequence[ScoredLesson], samples: Sequence[Sample]) -> int:
         """How many more of the teacher's samples cost what the exams cost (tokens computed x parameters), rounded up.

@@ -19,6 +19,7 @@ from docendo.store.rows import (
     SampleRow,
     SelectionRow,
     SessionRow,
+    SittingRow,
     TotalRow,
 )
 from docendo.store.run import Store
@@ -40,6 +41,7 @@ __all__ = [
     "SampleRow",
     "SelectionRow",
     "SessionRow",
+    "SittingRow",
     "Store",
     "TotalRow",
 ]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from docendo.types import Choice, Grade, Lesson, Problem, Purpose, Reply, Usage
+from docendo.types import Choice, Grade, Lesson, Problem, Purpose, Reply, Sitting, Usage
 
 Key = tuple[str, int]
 """What a reply is recorded under: `(call.request, call.sample)`."""
@@ -129,6 +129,14 @@ class DecisionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SittingRow:
+    """How much was asked in the exams of one problem's lessons, and why no more."""
+
+    problem: str
+    sitting: Sitting
+
+
+@dataclass(frozen=True, slots=True)
 class DoneRow:
     """A finished problem: how long it was on the road, and when it was finished (UTC, ISO 8601)."""
 
@@ -206,6 +214,7 @@ class ProblemRecord:
     lessons: tuple[LessonRow, ...]
     exam_answers: tuple[ExamRow, ...]
     decisions: tuple[DecisionRow, ...]
+    sitting: Sitting | None
     exam: Mapping[str, Problem]
     replies: Mapping[Key, Reply]
 

@@ -19,7 +19,16 @@ from typing import Any, Self
 from docendo import __version__
 from docendo.errors import StoreError
 from docendo.store import lock
-from docendo.store.rows import DecisionRow, ExamRow, LessonRow, ModelRow, Role, SampleRow, SelectionRow
+from docendo.store.rows import (
+    DecisionRow,
+    ExamRow,
+    LessonRow,
+    ModelRow,
+    Role,
+    SampleRow,
+    SelectionRow,
+    SittingRow,
+)
 from docendo.store.schema import FILE, FORMAT, TABLES, connect, explain, utf8
 from docendo.store.view import RunView
 from docendo.types import Call, Grade, Problem, Reply
@@ -207,6 +216,7 @@ class Store(RunView):
         lessons: Sequence[LessonRow] = (),
         exam_answers: Sequence[ExamRow] = (),
         decisions: Sequence[DecisionRow] = (),
+        sitting: SittingRow | None = None,
         seconds: float = 0.0,
     ) -> None:
         """Record all facts of one taught problem, and that it is done, at once.
@@ -215,8 +225,8 @@ class Store(RunView):
             StoreError: the problem is not in the plan, is done already, or its facts do not fit together.
             ValueError: a row is of another problem.
         """
-        rows: list[SampleRow | LessonRow | ExamRow | DecisionRow]
-        rows = [*samples, *lessons, *exam_answers, *decisions]
+        rows: list[SampleRow | LessonRow | ExamRow | DecisionRow | SittingRow]
+        rows = [*samples, *lessons, *exam_answers, *decisions, *([sitting] if sitting else [])]
         strange = next((row for row in rows if row.problem != problem), None)
         if strange is not None:
             raise ValueError(f"a row of problem {strange.problem!r} among those of problem {problem!r}")
@@ -229,6 +239,10 @@ class Store(RunView):
             _insert(db, "samples", "t......tt", [(id, *_sample(row)) for row in samples])
             _insert(db, "exam_answers", "t.t......tt", [(id, *_exam_answer(row)) for row in exam_answers])
             _insert(db, "decisions", "t.tt..", [(id, *_decision(row)) for row in decisions])
+            if sitting is not None:
+                s = sitting.sitting
+                row = (id, s.planned, s.asked, s.rounds, s.ended, s.chance)
+                _insert(db, "sittings", "t.....", [row])
 
     def record_provisional(self, problem: str, decisions: Sequence[DecisionRow]) -> None:
         """Record what was chosen of a problem that was cut short, in place of any earlier such choice."""

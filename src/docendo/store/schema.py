@@ -15,7 +15,7 @@ from pathlib import Path
 
 from docendo.errors import StoreError
 
-FORMAT = 3
+FORMAT = 4
 """Version of the tables below; a run folder of another version is refused, never guessed at."""
 
 FILE = "run.sqlite"
@@ -126,6 +126,14 @@ CREATE TABLE exam_answers (
     key TEXT,
     PRIMARY KEY (problem, lesson, exam_problem, student, repeat),
     FOREIGN KEY (problem, lesson) REFERENCES lessons (problem, id)
+);
+CREATE TABLE sittings (
+    problem TEXT PRIMARY KEY REFERENCES done (problem),
+    planned INTEGER NOT NULL,
+    asked INTEGER NOT NULL,
+    rounds INTEGER NOT NULL,
+    ended TEXT NOT NULL,
+    chance REAL
 );
 CREATE TABLE decisions (
     problem TEXT NOT NULL REFERENCES done (problem),

@@ -30,10 +30,11 @@ from docendo.store.rows import (
     SampleRow,
     SelectionRow,
     SessionRow,
+    SittingRow,
     TotalRow,
 )
 from docendo.store.schema import FAULTS, FILE, FORMAT, connect, explain, utf8
-from docendo.types import Call, Choice, Example, Grade, GradeState, Lesson, Problem, Reply, Usage
+from docendo.types import Call, Choice, Example, Grade, GradeState, Lesson, Problem, Reply, Sitting, Usage
 
 Chat = tuple[tuple[str, str], ...]
 
@@ -340,6 +341,11 @@ class RunView:
             right = None if correct is None else bool(correct)
             yield DecisionRow(id, Choice(rule, answer, key, weight), right)
 
+    def sittings(self, problem: str | None = None) -> Iterator[SittingRow]:
+        """How much was asked in the exams of the finished problems (or of one)."""
+        for id, *said in self._facts("problem, planned, asked, rounds, ended, chance", "sittings", problem):
+            yield SittingRow(id, Sitting(*said))
+
     def problem_record(self, id: str) -> ProblemRecord:
         """Everything of one finished problem; nothing else of the run is loaded.
 
@@ -368,6 +374,7 @@ class RunView:
             lessons=tuple(self.lessons(id)),
             exam_answers=exam_answers,
             decisions=tuple(self.decisions(id)),
+            sitting=next((row.sitting for row in self.sittings(id)), None),
             exam=exam,
             replies=replies,
         )

@@ -57,6 +57,14 @@ SETTINGS: tuple[tuple[str, str, type, str, Any, str], ...] = (
     ),
     ("--repeats", "repeats", int, "N", 3, "times each student is asked each exam problem"),
     (
+        "--pooling",
+        "pooling",
+        str,
+        "WAY",
+        "mean",
+        "of several students: their mean, or weighed by what each one's answers tell",
+    ),
+    (
         "--allocation",
         "allocation",
         str,

@@ -50,7 +50,7 @@ def plan_next(standing: Standing, settle: Settle, certainty: float, randomness: 
     seed = int.from_bytes(hashlib.sha256(randomness.encode("utf-8", "surrogatepass")).digest()[:16], "big")
     forecast = Forecast(standing)
     drawn = forecast.draws(np.random.Generator(np.random.Philox(key=seed)))
-    ends = standing.weights(drawn, settle)
+    ends = standing.group_weights(drawn, settle)
     leader = standing.choice(forecast.expected(), settle)
     stays = ends[:, leader] >= ends.max(axis=1) - (MARGIN[settle] if certainty < 1 else 0.0)
     chance = float(stays.mean())

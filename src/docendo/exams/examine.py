@@ -34,7 +34,15 @@ class Examined:
     sitting: Sitting
 
 
-async def examine(name: str, lessons: Sequence[Drafted], exam: Exam, asking: Asking, ask: Ask) -> Examined:
+async def examine(
+    name: str,
+    lessons: Sequence[Drafted],
+    exam: Exam,
+    asking: Asking,
+    ask: Ask,
+    *,
+    weighed: bool = False,
+) -> Examined:
     """Examine lessons, every student on every exam problem `exam.repeats` times.
 
     Args:
@@ -43,6 +51,7 @@ async def examine(name: str, lessons: Sequence[Drafted], exam: Exam, asking: Ask
         exam: problems, students, repeats.
         asking: makes the call of one exam question.
         ask: the gateway.
+        weighed: whether several students are pooled by what each one's answers tell, and not by their mean.
 
     Returns:
         The lessons in the same order, each with its exam answers and scores in [0, 1].
@@ -55,10 +64,17 @@ async def examine(name: str, lessons: Sequence[Drafted], exam: Exam, asking: Ask
         for repeat in range(exam.repeats)
     ]
     answers = await _ask(name, seats, lessons, exam, asking, ask)
+    standing = _standing(lessons, exam, weighed)
+    for seat, (_, answer) in zip(seats, answers, strict=True):
+        standing.note(seat, answer.grade.score)
+    scores = standing.scores(standing.right.sum(axis=2), standing.counted.sum(axis=2).astype(float)).tolist()
     scored = []
-    for (lesson, own, samples), mine in zip(lessons, _by_lesson(answers, len(lessons)), strict=True):
-        pooled, by_student = lbt_scores(mine, exam.students)
-        scored.append(ScoredLesson(lesson, own, samples, pooled, by_student, tuple(mine)))
+    for i, mine in enumerate(_by_lesson(answers, len(lessons))):
+        lesson, own, samples = lessons[i]
+        score, by_student = lbt_scores(mine, exam.students)
+        if weighed:
+            score = None if math.isnan(scores[i]) else scores[i]
+        scored.append(ScoredLesson(lesson, own, samples, score, by_student, tuple(mine)))
     return Examined(tuple(scored), Sitting(len(seats), len(seats), int(bool(seats)), "complete"))
 
 
@@ -72,6 +88,7 @@ async def examine_adaptively(
     settle: Settle,
     certainty: float,
     seed: int,
+    weighed: bool = False,
 ) -> Examined:
     """Examine lessons in rounds, and only while the choice between their answers is open.
 
@@ -87,17 +104,13 @@ async def examine_adaptively(
         settle: the rule whose choice is to be settled.
         certainty: the chance of the whole exam's choice at which to stop; 1 leaves no doubt.
         seed: the run's.
+        weighed: as for `examine`; then nothing is beyond doubt before everything was asked.
 
     Returns:
         The lessons in the same order. A lesson's score is what it can be expected to end the whole exam with, from
         its own answers and those of lessons with the same answer; None where nothing was asked of any lesson.
     """
-    standing = Standing(
-        [(own, samples) for _, own, samples in lessons],
-        len(exam.students),
-        len(exam.problems),
-        exam.repeats,
-    )
+    standing = _standing(lessons, exam, weighed)
     answers: list[tuple[int, ExamAnswer]] = []
     rounds = 0
     while True:
@@ -118,6 +131,11 @@ async def examine_adaptively(
         scored.append(ScoredLesson(lesson, own, samples, score, by_student, tuple(mine)))
     planned = int(standing.asked.size) * exam.repeats
     return Examined(tuple(scored), Sitting(planned, len(answers), rounds, step.ended, step.chance))
+
+
+def _standing(lessons: Sequence[Drafted], exam: Exam, weighed: bool) -> Standing:
+    own = [(grade, samples) for _, grade, samples in lessons]
+    return Standing(own, len(exam.students), len(exam.problems), exam.repeats, weighed=weighed)
 
 
 async def _ask(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from docendo.exams.standing import Floats, Ints, Standing, pooled
+from docendo.exams.standing import Floats, Ints, Standing
 
 DRAWS = 500
 """Draws of the open answers: a chance of 0.9 is known to about 0.013."""
@@ -68,7 +68,7 @@ class Forecast:
         passed = dull & (standing.right.sum(axis=0) > 0)
         self._open: Ints = np.where(dull, 0, standing.open).sum(axis=2)
         self._sure = standing.right.sum(axis=2) + np.where(passed, standing.open, 0).sum(axis=2)
-        self._whole = standing.counted.sum(axis=2) + standing.open.sum(axis=2)
+        self._whole = (standing.counted.sum(axis=2) + standing.open.sum(axis=2)).astype(np.float64)
 
     def expected(self) -> Floats:
         """The score (lessons) that each lesson can be expected to end with; its very score where all was asked."""
@@ -78,7 +78,7 @@ class Forecast:
             mean = group.a / (group.a + group.b)
             weak, strong = ((weight * mean).sum(axis=2) for weight in (group.weak, group.strong))
             chance[own] = self._best[i] * strong + (1 - self._best[i]) * weak
-        return pooled(self._sure + self._open * chance, self._whole)
+        return self._standing.scores(self._sure + self._open * chance, self._whole)
 
     def draws(self, rng: np.random.Generator, count: int = DRAWS) -> Floats:
         """Scores (count, lessons) that the lessons may end with."""
@@ -96,7 +96,7 @@ class Forecast:
                 at = np.where(best == i, strong, weak)
                 chance = rng.beta(group.a[:, student, at].T, group.b[:, student, at].T)
                 more[:, own, student] = rng.binomial(self._open[own, student], chance)
-        return pooled(self._sure + more, self._whole)
+        return self._standing.scores(self._sure + more, self._whole)
 
 
 def _group(right: Floats, wrong: Floats) -> _Group:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from docendo.exams.score import pooled, student_weights
 from docendo.exams.ways import Settle
 from docendo.types import Grade
 
@@ -46,13 +47,21 @@ class Standing:
         students: how many a whole exam has.
         problems: how many a whole exam has.
         repeats: how often each student is asked each problem in a whole exam.
+        weighed: whether several students are pooled by what each one's answers tell, and not by their mean.
     """
 
     def __init__(
-        self, lessons: Sequence[tuple[Grade, tuple[int, ...]]], students: int, problems: int, repeats: int
+        self,
+        lessons: Sequence[tuple[Grade, tuple[int, ...]]],
+        students: int,
+        problems: int,
+        repeats: int,
+        *,
+        weighed: bool = False,
     ) -> None:
         shape = (len(lessons), students, problems)
         self.repeats = repeats
+        self.weighed = weighed and students > 1
         self.asked = np.zeros(shape, np.int64)
         self.counted = np.zeros(shape, np.int64)
         self.right = np.zeros(shape)
@@ -83,6 +92,16 @@ class Standing:
         voting[[i for own in self.groups for i in own]] = True
         return np.where(voting[:, None, None], left, 0)
 
+    def weights(self) -> Floats | None:
+        """What each student weighs by the answers so far; None where all weigh the same."""
+        if not self.weighed:
+            return None
+        return student_weights(self.right.sum(axis=2), self.counted.sum(axis=2).astype(np.float64))
+
+    def scores(self, right: Floats, counted: Floats) -> Floats:
+        """LbT scores (..., lessons) from sums and counts (..., lessons, students)."""
+        return pooled(right, counted, self.weights())
+
     def dull(self) -> Bools:
         """Which (student, problem) tell nothing: every lesson asked passed it, or every one failed.
 
@@ -96,18 +115,24 @@ class Standing:
         return alike
 
     def bounds(self) -> tuple[Floats, Floats]:
-        """The lowest and the highest LbT score that each lesson can end with; both can happen.
+        """The lowest and the highest LbT score that each lesson can end with, by the mean of students; both can happen.
 
         All open answers wrong, or all right: an answer that will not count moves a score less than that. NaN
         where nothing counts.
         """
         right, counted = self.right.sum(axis=2), self.counted.sum(axis=2)
         left = self.open.sum(axis=2)
-        return pooled(right, counted + left), pooled(right + left, counted + left)
+        whole = (counted + left).astype(np.float64)
+        return pooled(right, whole), pooled(right + left, whole)
 
     def settled(self, settle: Settle) -> int | None:
-        """The group that a rule chooses whatever the open answers are; None where several can win."""
-        low, high = (self.weights(scores[None], settle)[0] for scores in self.bounds())
+        """The group that a rule chooses whatever the open answers are; None where several can win.
+
+        Weighed students have no such bounds before the end, as every answer may change what one weighs.
+        """
+        if self.weighed:
+            return None
+        low, high = (self.group_weights(scores[None], settle)[0] for scores in self.bounds())
         groups = range(len(self.groups))
         for group in groups:
             # Whoever comes first in the order of the groups wins a tie.
@@ -122,23 +147,12 @@ class Standing:
 
     def choice(self, scores: Floats, settle: Settle) -> int:
         """The group that a rule chooses from the lessons' scores, with the ties of `choose`."""
-        weights = self.weights(scores[None], settle)[0]
+        weights = self.group_weights(scores[None], settle)[0]
         return int((weights >= weights.max() * (1 - _SAME)).argmax())
 
-    def weights(self, scores: Floats, settle: Settle) -> Floats:
+    def group_weights(self, scores: Floats, settle: Settle) -> Floats:
         """What each group weighs under a rule: (rows, groups) from scores (rows, lessons)."""
         scores = np.nan_to_num(scores)
         if settle == "max":
             return np.stack([scores[:, own].max(axis=1) for own in self.groups], axis=1)
         return np.stack([scores[:, own] @ self.votes[own] for own in self.groups], axis=1)
-
-
-def pooled(right: Floats, counted: Floats | Ints) -> Floats:
-    """LbT scores (..., lessons) from sums (..., lessons, students): the mean of the students' means; NaN for none."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        own = right / counted
-    seen = np.isfinite(own)
-    students = seen.sum(axis=-1)
-    total = np.where(seen, own, 0.0).sum(axis=-1)
-    mean: Floats = np.where(students > 0, total / np.maximum(students, 1), np.nan)
-    return mean

@@ -13,18 +13,20 @@ from docendo.errors import ConfigError
 WAYS = ("auto", "variants", "nearest", "metadata", "fixed")
 LEXICAL, EMBED = "lexical", "embed:"
 ALLOCATIONS = ("fixed", "adaptive")
+POOLINGS = ("mean", "weighed")
 
 Settle = Literal["sum", "max"]
 """The choice rule that an adaptive exam settles."""
 
 
-def check_allocation(allocation: str, certainty: float, settle: str) -> None:
+def check_allocation(pooling: str, allocation: str, certainty: float, settle: str) -> None:
     """Refuse what no exam could be asked by; see `Settings` for what each says.
 
     Raises:
         ConfigError: an unknown word, or a certainty that is out of range.
     """
     for name, value, known in (
+        ("pooling", pooling, POOLINGS),
         ("allocation", allocation, ALLOCATIONS),
         ("settle", settle, get_args(Settle)),
     ):

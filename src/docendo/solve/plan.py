@@ -32,6 +32,7 @@ class Settings:
         exam_ids: the problems of fixed exams, the first `exam_problems` that may be in the exam.
         exam_index: what nearest goes by: "lexical", or "embed:MODEL" (extra `embed`).
         repeats: times each student is asked each exam problem.
+        pooling: how several students make one score: their "mean", or "weighed" by what each one's answers tell.
         allocation: "fixed" asks every exam question after every lesson; "adaptive" asks in rounds, while the choice
             between the lessons' answers is open.
         certainty: the chance at which an adaptive exam's choice is certain enough, above 0.5; 1 stops only where no
@@ -59,6 +60,7 @@ class Settings:
     exam_ids: tuple[str, ...] = ()
     exam_index: str = "lexical"
     repeats: int = 3
+    pooling: str = "mean"
     allocation: str = "fixed"
     certainty: float = 0.95
     settle: str = "sum"
@@ -99,7 +101,7 @@ class Settings:
             raise ConfigError("setting students: an exam needs at least one student")
         if len(set(self.students)) < len(self.students):
             raise ConfigError(f"setting students: named twice in {', '.join(self.students)}")
-        check_allocation(self.allocation, self.certainty, self.settle)
+        check_allocation(self.pooling, self.allocation, self.certainty, self.settle)
         check_selection(self.exam_select, self.exam_rule, self.exam_ids, self.exam_index)
 
     @classmethod

@@ -95,8 +95,9 @@ class Road:
         self._reach(taught.problem, "examine")
         drafts = [(d.lesson, d.grade, d.samples) for d in taught.drafts]
         name, plan = taught.problem.id, self.settings
+        weighed = plan.pooling == "weighed"
         if plan.allocation == "fixed":
-            return await examine(name, drafts, exam, self._exam_call, self.ask)
+            return await examine(name, drafts, exam, self._exam_call, self.ask, weighed=weighed)
         return await examine_adaptively(
             name,
             drafts,
@@ -106,6 +107,7 @@ class Road:
             settle=cast(Settle, plan.settle),
             certainty=plan.certainty,
             seed=plan.seed,
+            weighed=weighed,
         )
 
     def _reach(self, problem: Problem, stage: Stage) -> None:

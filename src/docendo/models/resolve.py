@@ -61,9 +61,10 @@ async def opened(specs: Mapping[str, ModelSpec] | Iterable[str]) -> AsyncIterato
                 models[name] = HFModel.open(spec, name)
                 stack.push_async_callback(models[name].aclose)
             else:
-                raise ConfigError(
-                    f"model {name!r}: this version of docendo cannot open {spec.kind}: models yet"
-                )
+                from docendo.models.vllm import VLLMModel
+
+                models[name] = VLLMModel.open(spec, name)
+                stack.push_async_callback(models[name].aclose)
         yield models
 
 

@@ -79,11 +79,13 @@ class Words:
         alone: list[int] = self.tokenizer(continuation, add_special_tokens=False)["input_ids"]
         return first, alone
 
-    def reply_of(self, prompt: Prompt, ids: list[int]) -> str:
-        """The text of generated tokens; a thought that the template began for the model begins it."""
-        text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
+    def thinking(self, prompt: Prompt) -> str:
+        """The tag that opens a thought, where the template wrote it for the model, else nothing.
+
+        It belongs before the reply: one that is cut while it still thinks would else look like an answer.
+        """
         thinks = not isinstance(prompt, str) and self.text_of(prompt).rstrip().endswith(_THINKING)
-        return _THINKING + text if thinks else text
+        return _THINKING if thinks else ""
 
 
 def _folded(turns: list[dict[str, str]]) -> list[dict[str, str]]:

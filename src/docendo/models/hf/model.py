@@ -21,12 +21,11 @@ from docendo.models.endpoint.reasoning import split
 from docendo.models.engine.sample import Streams
 from docendo.models.engine.text import cut
 from docendo.models.spec import ModelSpec
+from docendo.models.weights import digest_of
 from docendo.models.words import Words
 from docendo.types import Call, Prompt, Reply, Usage
 
 T = TypeVar("T")
-_ENDS = 1 << 20  # bytes at either end of a file of weights that tell it from others
-_WEIGHTS = ("*.safetensors", "*.bin")
 
 
 class HFModel:
@@ -96,7 +95,7 @@ class HFModel:
             )
         if spec.mode == "chat" and not tokenizer.chat_template:
             raise ConfigError(f"model {name!r}: has no chat template, so its mode cannot be chat")
-        return cls(spec, name, model, Words(tokenizer, name), _digest(Path(spec.target)))
+        return cls(spec, name, model, Words(tokenizer, name), digest_of(Path(spec.target)))
 
     @property
     def name(self) -> str:
@@ -200,9 +199,9 @@ class HFModel:
         return text
 
     def _reply(self, call: Call, row: Any, computed: int, seconds: float) -> Reply:
-        text = self._words.reply_of(call.prompt, row.drawn)
+        text = self._said(row.drawn)
         before = cut(text, call.sampling.stop)
-        reasoning, text = split(text if before is None else before)
+        reasoning, text = split(self._words.thinking(call.prompt) + (text if before is None else before))
         return Reply(
             text,
             "length" if row.why == "length" and before is None else "stop",
@@ -231,21 +230,3 @@ def _ends(model: Any, words: Words) -> frozenset[int]:
     ends = [named] if isinstance(named, int) else list(named or ())
     own = words.tokenizer.eos_token_id
     return frozenset(ends or ([own] if own is not None else []))
-
-
-def _digest(folder: Path) -> str | None:
-    """What tells a folder's model from others without reading all of it; None for what is no folder."""
-    if not folder.is_dir():
-        return None
-    found = hashlib.sha256()
-    for path in [
-        *sorted(folder.glob("*.json")),
-        *sorted(path for glob in _WEIGHTS for path in folder.glob(glob)),
-    ]:
-        size = path.stat().st_size
-        found.update(f"{path.name} {size}\n".encode())
-        with path.open("rb") as file:
-            found.update(file.read(_ENDS))
-            file.seek(max(0, size - _ENDS))
-            found.update(file.read(_ENDS))
-    return found.hexdigest()

@@ -95,13 +95,15 @@ class Grade:
     """The judgement of one text: `score` in [0, 1] or None where nothing can be said of right or wrong.
 
     `answer` is the extracted answer as written, `key` its equivalence key: answers with equal keys are
-    the same answer when votes are counted.
+    the same answer when votes are counted. `detail` says what the judgement rests on, as JSON, where the key does not
+    say all: of code, what came of the tests.
     """
 
     state: GradeState
     score: float | None = None
     answer: str | None = None
     key: str | None = None
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

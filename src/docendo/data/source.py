@@ -39,6 +39,8 @@ READERS: Mapping[str, str] = {
     "liar": "labels",
     "bbh": "labels",
     "folio": "labels",
+    "humaneval": "humaneval",
+    "mbpp": "mbpp",
 }
 """Readers by name, each with the module it is in."""
 SCHOOL = "school"

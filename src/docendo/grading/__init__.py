@@ -1,8 +1,8 @@
 """The one door through which every judgement "is this answer right" passes.
 
 `grade` reads the answer out of a text and compares it with the problem's gold answer; `answer_key` is the
-same equivalence without a text. One file a kind does the reading and the keys; nothing here runs, evaluates
-or imports what a model wrote, and nothing here knows lessons, students or votes.
+same equivalence without a text. One file a kind does the reading and the keys; nothing here evaluates or imports
+what a model wrote (programs run in a sandbox, see `code`), and nothing here knows lessons, students or votes.
 
 Two answers are the same answer exactly when their keys are equal. A text and its gold answer are compared in
 one place, `_same`: where a slower judge of mathematics will stand behind the exact one.
@@ -11,14 +11,22 @@ one place, `_same`: where a slower judge of mathematics will stand behind the ex
 from __future__ import annotations
 
 from docendo.errors import ConfigError
-from docendo.grading import exact, label, math
+from docendo.grading import code, exact, label, math
 from docendo.grading.extract import Found
 from docendo.types import KINDS, Grade, GradeState, Kind, Problem
 
-__all__ = ["answer_key", "grade"]
+__all__ = ["agrade", "answer_key", "grade"]
 
 
-def grade(problem: Problem, text: str, *, truncated: bool = False, failed: bool = False) -> Grade:
+def grade(
+    problem: Problem,
+    text: str,
+    *,
+    truncated: bool = False,
+    failed: bool = False,
+    exam: bool = False,
+    sandbox: str = "auto",
+) -> Grade:
     """Judge one text against one problem.
 
     Args:
@@ -27,16 +35,22 @@ def grade(problem: Problem, text: str, *, truncated: bool = False, failed: bool 
         truncated: the text was cut by a limit. It is then graded only if it states its answer explicitly
             (boxed or labelled) and the cut cannot have shortened that answer.
         failed: there is no text, because the call failed.
+        exam: it answers an exam problem: of code, only the visible tests are run then.
+        sandbox: where programs are run: the name of a sandbox, or "auto" for the best that works here.
 
     Returns:
         The grade; see `GradeState` for what each state says and how it counts.
 
     Raises:
-        ConfigError: the problem's kind cannot be graded yet.
-        DataError: a label problem whose `meta["labels"]` is not a list of texts.
+        ConfigError: no such kind of problem.
+        DataError: a label problem whose `meta["labels"]` is not a list of texts, or a code problem whose tests cannot
+            be used.
+        SandboxError: programs cannot be run here.
     """
     if failed:
         return Grade(GradeState.FAILED)
+    if problem.kind == "code":
+        return code.grade(problem, text, truncated=truncated, exam=exam, sandbox=sandbox)
     found = _read(problem, text)
     if truncated and (found is None or not found.complete):
         return Grade(GradeState.TRUNCATED)
@@ -47,6 +61,21 @@ def grade(problem: Problem, text: str, *, truncated: bool = False, failed: bool 
         return Grade(GradeState.OK, None, found.text, key)
     right = _same(key, answer_key(problem.kind, problem.answer))
     return Grade(GradeState.OK, 1.0 if right else 0.0, found.text, key)
+
+
+async def agrade(
+    problem: Problem,
+    text: str,
+    *,
+    truncated: bool = False,
+    failed: bool = False,
+    exam: bool = False,
+    sandbox: str = "auto",
+) -> Grade:
+    """`grade` without holding up the event loop: programs run in workers, several at once."""
+    if problem.kind == "code" and not failed:
+        return await code.agrade(problem, text, truncated=truncated, exam=exam, sandbox=sandbox)
+    return grade(problem, text, truncated=truncated, failed=failed)
 
 
 def answer_key(kind: Kind, answer: str) -> str:
@@ -82,7 +111,6 @@ def _same(key: str, gold: str) -> bool:
 def _unsupported(kind: str) -> ConfigError:
     if kind == "code":
         return ConfigError(
-            "problems of kind 'code' cannot be graded yet: running programs needs a sandbox, which this "
-            "version of docendo does not have; leave these problems out"
+            "programs are compared by how they act: see grading.code, not by a key of their text"
         )
     return ConfigError(f"problems of kind {kind!r} cannot be graded; the kinds are {', '.join(KINDS)}")

@@ -1,0 +1,500 @@
+"""Runs a problem's tests against a program that runs elsewhere, and says of each test what came of it.
+
+The program is in another sandbox (`runner`), reached through two pipes; what it returns arrives here as plain data, on
+which comparisons cannot be tampered with. A test that needs the program's function is given a stand-in that sends the
+arguments over and rebuilds what comes back. So a test passes here exactly if the outputs are right: a program cannot
+patch what it does not share a process with.
+
+One process serves job after job; each job is done in a fork, so that nothing is left of it, whatever it meets.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import functools
+import math
+import os
+import signal
+import socket
+import time
+
+from docendo.grading.sandbox.inside import behaviour, extract, rights, wire
+
+TYPE_CHECKING = False  # not from typing, whose import would slow down the start of every program
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any, NoReturn
+
+
+ENOUGH_TIMEOUTS = 1  # of the tests of one list; the others then count as failed without being run
+MOST_SHOWN = 300  # characters of a value in a description
+
+
+def main(settings: dict[str, Any]) -> None:
+    """Serve jobs from the socket on descriptor 0 until it closes; a job brings the program's two pipes with it."""
+    rights.give_up(settings)
+    signal.signal(signal.SIGALRM, _late)
+    with socket.socket(fileno=0) as door:
+        while True:
+            mark, pipes, _, _ = socket.recv_fds(door, 1, 2)
+            if not mark:
+                return
+            job = wire.unpack(wire.read_frame(0) or b"")
+            child = os.fork()
+            if child == 0:
+                try:
+                    rights.limit_cpu(int(settings["program_seconds"]) + 1)
+                    for result in _results(job, pipes[0], pipes[1], settings):
+                        wire.write_frame(0, wire.pack(result))
+                finally:
+                    os._exit(0)
+            for fd in pipes:
+                os.close(fd)
+            os.waitpid(child, 0)
+            wire.write_frame(0, wire.pack({"done": True}))
+
+
+class OutOfTime(BaseException):
+    """A test's time is over. No `Exception`, so that a test's own `except` cannot take it for an answer."""
+
+
+class Died(BaseException):
+    """The program's process ended while a test needed it."""
+
+
+class ProgramError(Exception):
+    """Something that the program raised and that is no exception of Python's own."""
+
+
+def _late(number: int, frame: object) -> None:
+    raise OutOfTime
+
+
+def _results(
+    job: dict[str, Any], target: int, source: int, settings: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Yield {"program"} first, then {"list", "outcome", "detail"} of each test.
+
+    The behaviour key comes after the visible tests, as {"key"}.
+    """
+    known = extract.defined_names(job["setup"])
+    found = extract.find_program(job["text"], job["entry_point"], job["starter"], known)
+    if found is None or (job["truncated"] and not found.complete):
+        yield {"program": None, "cut": found is not None}
+        return
+    yield {"program": found.source, "start": found.start}
+    program = Link(target, source, settings, job)
+    program.send_program(found.source)
+    inputs = Inputs()
+    for name in ("visible", "hidden"):
+        timeouts = 0
+        for test in job[name]:
+            if timeouts >= ENOUGH_TIMEOUTS:
+                yield {"list": name, "outcome": "time", "detail": "not run, as one before it ran out of time"}
+                continue
+            outcome, detail = _outcome(test, program, job, inputs if name == "visible" else None)
+            timeouts += outcome == "time"
+            yield {"list": name, "outcome": outcome, "detail": detail}
+        if name == "visible" and job["behaviour"]:
+            yield {"key": _key(program, inputs, job["behaviour"], timeouts, found.source)}
+
+
+class Inputs:
+    """What the visible tests put into the program, in order, each once."""
+
+    def __init__(self) -> None:
+        self.calls: list[bytes] = []
+        self.texts: list[str] = []
+        self._known: set[bytes] = set()
+
+    def called(
+        self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], records: Iterable[str]
+    ) -> None:
+        """Take note of a call."""
+        try:
+            packed = wire.pack([name, list(args), kwargs], records=tuple(records))
+        except wire.WireError:
+            return
+        if packed not in self._known:
+            self._known.add(packed)
+            self.calls.append(packed)
+
+
+class Link:
+    """The program under test, as seen from the tests: one process of it after another, a test each.
+
+    `fault` says why there is none any more, as the program's side tells of an exception.
+    """
+
+    def __init__(self, target: int, source: int, settings: dict[str, Any], job: dict[str, Any]) -> None:
+        self._target, self._source, self._settings, self._job = target, source, settings, job
+        self._deadline = 0.0
+        self._state = "idle"  # or "loaded", "ending" (its process is over), "busy" (a reply is awaited)
+        self.watch: Inputs | None = None
+        self.fault: list[Any] | None = None
+        self.records: dict[str, type] = {}
+        self.seconds = settings["seconds"]
+
+    def send_program(self, text: str) -> None:
+        """Send the program over, to be compiled."""
+        early = sorted(extract.imported(self._job["setup"]) | extract.imported(text))
+        self._deadline = time.monotonic() + self._settings["seconds"] + 2
+        try:
+            reply = self._ask({"program": text, "setup": self._job["setup"], "imports": early})
+            self._state, self.fault = "idle", reply.get("error")
+        except (OutOfTime, Died) as error:
+            self.fault = [type(error).__name__, "the program cannot be compiled", None]
+
+    def load(self) -> None:
+        """Load the program in a fresh process; raises what it raises."""
+        reply = self._begin({"records": list(self.records)})
+        if reply.get("error"):
+            _raise(reply["error"])
+
+    def run(self, text: str) -> str:
+        """Run the program whole in a fresh process, and return what it printed; raises what it raises."""
+        reply = self._begin({"stdin": text})
+        self._state = "ending"
+        if reply.get("error"):
+            _raise(reply["error"])
+        return str(reply.get("printed"))
+
+    def _begin(self, message: dict[str, Any]) -> dict[str, Any]:
+        if self.fault:
+            _raise(self.fault)
+        self._deadline = time.monotonic() + self._settings["seconds"] + 2
+        return self._ask(message)
+
+    def end(self) -> None:
+        """Let the process go, if there is one; the link is ready for the next."""
+        try:
+            if self._state == "loaded":
+                self._send(wire.pack("end"))
+            elif self._state == "busy":
+                raise wire.WireError("interrupted")
+            while self._state != "idle":
+                self._state = "idle" if "ended" in self._receive() else self._state
+        except wire.WireError:
+            self.fault, self._state = ["Died", "the program's process no longer answers", None], "idle"
+
+    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        """One request to the loaded program; raises what it raises."""
+        reply = self._ask(message)
+        if reply.get("error"):
+            _raise(reply["error"])
+        return reply
+
+    def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        self._state = "busy"
+        try:
+            self._send(wire.pack(message, records=tuple(self.records), objects=(Remote,)))
+            reply = self._receive()
+        except wire.Late:
+            raise OutOfTime from None
+        except wire.WireError as error:
+            raise Died(str(error)) from None
+        self._state = "ending" if reply.get("dead") else "loaded"
+        if reply.get("dead"):
+            raise OutOfTime if reply["dead"] == "time" else Died("the program's process ended")
+        return reply
+
+    def _send(self, data: bytes) -> None:
+        wire.write_frame(self._target, data, self._deadline)
+
+    def _receive(self) -> dict[str, Any]:
+        frame = wire.read_frame(self._source, self._deadline)
+        if frame is None:
+            raise wire.WireError("the program's process ended")
+        reply = wire.unpack(frame, lambda left: Remote(self, left.number), self.records)
+        if type(reply) is not dict:
+            raise wire.WireError("a reply that is none")
+        return reply
+
+
+class Remote:
+    """A function or object of the program: can be called, and asked for attributes; equal to nothing but itself."""
+
+    def __init__(self, link: Link, number: int, name: str | None = None) -> None:
+        self.__dict__.update(_link=link, number=number, _name=name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it, and give the arguments that can change what it left in them."""
+        link = self._link
+        if link.watch is not None and self._name is not None:
+            link.watch.called(self._name, args, kwargs, link.records)
+        reply = link.ask({"call": self, "args": list(args), "kwargs": kwargs})
+        for mine, now in zip(args, reply.get("after", ()), strict=False):
+            _update(mine, now)
+        return reply.get("value")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._link.ask({"of": self, "attribute": name}).get("value")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"attributes of the program's objects cannot be set from a test ({name})")
+
+
+def _update(mine: Any, now: Any) -> None:
+    """Give an argument the contents it has in the program after the call."""
+    if isinstance(mine, list) and isinstance(now, list):
+        mine[:] = now
+    elif isinstance(mine, (dict, set)) and type(now) is type(mine):
+        mine.clear()
+        mine.update(now)
+    elif hasattr(mine, "__dict__") and type(now) is type(mine):
+        vars(mine).clear()
+        vars(mine).update(vars(now))
+
+
+def _raise(error: list[Any]) -> NoReturn:
+    name, message, line = error
+    kind: Any = getattr(builtins, str(name), None)
+    at = f" (line {line} of the program)" if isinstance(line, int) else ""
+    if isinstance(kind, type) and issubclass(kind, Exception):
+        try:
+            raised = kind(f"{message}{at}")
+        except Exception:
+            raised = ProgramError(f"{name}: {message}{at}")
+        raise raised
+    raise ProgramError(f"{name}: {message}{at}")
+
+
+# --- one test -----------------------------------------------------------------------------------------------
+
+
+def _outcome(
+    test: dict[str, Any], program: Link, job: dict[str, Any], watch: Inputs | None
+) -> tuple[str, str]:
+    """What came of a test: "passed", "wrong", "error", "time" or "died", and why in words."""
+    program.watch = watch
+    signal.setitimer(signal.ITIMER_REAL, program.seconds + 4)
+    try:
+        if "stdin" in test:
+            return _printed(test, program, watch)
+        return _judged(test, _space(test, program, job), job)
+    except OutOfTime:
+        return "time", f"ran out of time: {_shown_test(test)}"
+    except Died as error:
+        return "died", f"{error}: {_shown_test(test)}"
+    except BaseException as error:
+        return "error", f"{_exception(error)}: {_shown_test(test)}"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        program.watch = None
+        program.end()
+
+
+def _space(test: dict[str, Any], program: Link, job: dict[str, Any]) -> dict[str, Any]:
+    """The names that a test may use: those of the setup, and stand-ins for those of the program."""
+    space: dict[str, Any] = {"__name__": "setup"}
+    exec(compile(job["setup"], "setup", "exec"), space)
+    program.records = {
+        name: kind
+        for name, kind in space.items()
+        if isinstance(kind, type) and kind.__module__ == "setup" and kind.__name__ == name
+    }
+    program.load()
+    wanted = set()
+    source = test.get("assert") or test.get("check")
+    if source:
+        wanted = extract.missing_names(ast.parse(source)) - {"check"} - set(space)
+    if job["entry_point"]:
+        wanted.add(job["entry_point"])
+    if job["entry_point"] and "args" not in test:
+        wanted.discard("candidate")
+    for name in sorted(wanted):
+        value = program.ask({"name": name})["value"]
+        if isinstance(value, Remote):
+            value = Remote(program, value.number, name)
+        space[name] = value
+        if name == job["entry_point"] and name.isidentifier():
+            space["candidate"] = value
+    return space
+
+
+def _judged(test: dict[str, Any], space: dict[str, Any], job: dict[str, Any]) -> tuple[str, str]:
+    if "args" in test:
+        return _called(test, space[job["entry_point"]])
+    try:
+        exec(compile(test.get("assert") or test["check"], "test", "exec"), space)
+        if "check" in test:
+            space["check"](space[job["entry_point"]])
+    except AssertionError as error:
+        return "wrong", f"{_exception(error)}: {_shown_test(test)}"
+    return "passed", ""
+
+
+def _called(test: dict[str, Any], function: Callable[..., Any]) -> tuple[str, str]:
+    # Copies by way of packing: what is told of the call below is what was put in.
+    args, kwargs = wire.unpack(wire.pack([list(test["args"]), dict(test.get("kwargs", {}))]))
+    got = function(*args, **kwargs)
+    wanted, what = test.get("expected"), "returned"
+    if "expected_args" in test:
+        got, wanted, what = args, test["expected_args"], "left its arguments as"
+    if same(got, wanted, test.get("unordered", False)):
+        return "passed", ""
+    shown = ", ".join([_shown(v) for v in test["args"]] + [f"{k}={_shown(v)}" for k, v in kwargs.items()])
+    return "wrong", f"called with ({shown}) it {what} {_shown(got)}, not {_shown(wanted)}"
+
+
+def _printed(test: dict[str, Any], program: Link, watch: Inputs | None) -> tuple[str, str]:
+    if watch is not None and test["stdin"] not in watch.texts:
+        watch.texts.append(test["stdin"])
+    printed = program.run(test["stdin"])
+    if _same_text(printed, test["stdout"]):
+        return "passed", ""
+    return (
+        "wrong",
+        f"given {_shown(test['stdin'])} it printed {_shown(printed)}, not {_shown(test['stdout'])}",
+    )
+
+
+def same(got: Any, wanted: Any, unordered: bool = False, depth: int = 0) -> bool:
+    """Whether plain data are equal: lists and tuples alike, floats within one part in a billion."""
+    if depth > 200:
+        return False
+    if isinstance(wanted, (list, tuple)):
+        if not isinstance(got, (list, tuple)) or len(got) != len(wanted):
+            return False
+        if unordered:
+            left = list(got)
+            for member in wanted:
+                at = next((i for i, one in enumerate(left) if same(one, member, unordered, depth + 1)), None)
+                if at is None:
+                    return False
+                del left[at]
+            return True
+        return all(same(a, b, False, depth + 1) for a, b in zip(got, wanted, strict=True))
+    if isinstance(wanted, dict):
+        if not isinstance(got, dict) or got.keys() != wanted.keys():
+            return False
+        return all(same(got[k], wanted[k], unordered, depth + 1) for k in wanted)
+    if isinstance(wanted, float) or isinstance(got, float):
+        if not isinstance(got, (int, float)) or not isinstance(wanted, (int, float)):
+            return False
+        return got == wanted or math.isclose(got, wanted, rel_tol=1e-9, abs_tol=1e-9)
+    return not isinstance(got, Remote) and bool(got == wanted)
+
+
+def _same_text(got: str, wanted: str) -> bool:
+    """Line by line, white space at the ends apart; numbers that are written differently may be the same."""
+    a, b = ([line.split() for line in text.rstrip().split("\n")] for text in (got, wanted))
+    if len(a) != len(b):
+        return False
+    return all(len(x) == len(y) and all(map(_same_word, x, y)) for x, y in zip(a, b, strict=True))
+
+
+def _same_word(a: str, b: str) -> bool:
+    if a == b:
+        return True
+    if len(a) > 40 or len(b) > 40 or not ("." in a + b or "e" in a + b):
+        return False
+    try:
+        return math.isclose(float(a), float(b), rel_tol=1e-9, abs_tol=1e-9)
+    except ValueError:
+        return False
+
+
+def _exception(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    return f"{type(error).__name__}: {text}"[:MOST_SHOWN] if text else type(error).__name__
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = "an object" if isinstance(value, Remote) else repr(value)
+    except Exception:
+        text = "something"
+    return text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + "…"
+
+
+def _shown_test(test: dict[str, Any]) -> str:
+    if "args" in test:
+        return f"called with ({', '.join(_shown(v) for v in test['args'])})"
+    if "stdin" in test:
+        return f"given {_shown(test['stdin'])}"
+    source = (test.get("assert") or "check(candidate)").strip()
+    return source if len(source) <= MOST_SHOWN else source[:MOST_SHOWN] + "…"
+
+
+# --- behaviour ----------------------------------------------------------------------------------------------
+
+
+def _key(program: Link, inputs: Inputs, count: int, timeouts: int, source: str) -> str:
+    if not inputs.calls and not inputs.texts:  # nothing is known of how it acts: only its like is like it
+        return behaviour.key([("program", ast.dump(ast.parse(source)))])
+    outcomes = [("fault", program.fault[0])] if program.fault else []
+    for do in _actions(program, inputs, count):
+        outcomes.append(_act(program, do))
+        timeouts += outcomes[-1][0] == "time"
+        if timeouts >= ENOUGH_TIMEOUTS or program.fault:
+            break
+    program.end()
+    return behaviour.key(outcomes)
+
+
+def _actions(program: Link, inputs: Inputs, count: int) -> Iterator[Callable[[], Any]]:
+    """What is done to see how a program acts, in a fixed order."""
+    for text in inputs.texts + behaviour.generated_texts(inputs.texts, count):
+        yield functools.partial(_words_printed, program, text)
+    calls = [wire.unpack(call, records=program.records) for call in inputs.calls]
+    names = sorted({name for name, _, _ in calls})
+    for name in names:
+        own = [(args, kwargs) for called, args, kwargs in calls if called == name]
+        new = behaviour.generated(own, count // len(names), tuple(program.records))
+        calls += [[name, args, kwargs] for args, kwargs in new]
+    session = Session(program)
+    for name, args, kwargs in calls:
+        yield functools.partial(session.call, name, args, kwargs)
+
+
+def _words_printed(program: Link, text: str) -> str:
+    return " ".join(program.run(text).split())
+
+
+class Session:
+    """One process of the program for many calls, replaced when it dies and before its time can run out."""
+
+    def __init__(self, program: Link) -> None:
+        self._program, self._until = program, 0.0
+        self._functions: dict[str, Any] = {}
+
+    def call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> list[Any]:
+        """Call a function of the program; returns its value, and its arguments where they changed."""
+        if time.monotonic() > self._until:
+            self._program.end()
+            self._functions.clear()
+            self._program.load()
+            self._until = time.monotonic() + self._program.seconds / 8
+        if name not in self._functions:
+            self._functions[name] = self._program.ask({"name": name})["value"]
+        self._until, until = (
+            0.0,
+            self._until,
+        )  # a call that does not come back leaves no process to go on with
+        try:
+            reply = self._program.ask({"call": self._functions[name], "args": args, "kwargs": kwargs})
+        except Exception:
+            self._until = until
+            raise
+        self._until = until
+        return [reply.get("value"), reply.get("after")]
+
+
+def _act(program: Link, do: Callable[[], Any]) -> tuple[str, Any]:
+    try:
+        return "value", do()
+    except OutOfTime:
+        outcome = "time", None
+    except Died:
+        outcome = "died", None
+    except Exception as error:
+        return "error", type(error).__name__
+    program.end()
+    return outcome

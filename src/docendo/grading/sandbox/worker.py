@@ -1,0 +1,213 @@
+"""A process that judges programs one after another: it starts sandboxes, hands them to each other, and ends them.
+
+It runs neither programs nor tests itself. For each job it starts a fresh sandbox for the program and passes its two
+pipes to the checker, which waits in a sandbox of its own; what the checker says comes back to whoever started this
+process, over standard input and output. Started as `python -m docendo.grading.sandbox.worker`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import marshal
+import os
+import select
+import signal
+import socket
+import subprocess
+import time
+from importlib import resources
+from typing import Any
+
+from docendo.grading.sandbox.base import Limits, Sandbox, Start
+from docendo.grading.sandbox.choose import named
+from docendo.grading.sandbox.inside import wire
+
+_RUNNER = ("wire", "rights", "runner")
+_CHECKER = ("wire", "rights", "extract", "behaviour", "checker")
+_HOME = "docendo.grading.sandbox.inside"
+# Stands in for the packages above, of which nothing else is there.
+_MODULES = (
+    "p=''\n"
+    f"for n in '{_HOME}'.split('.'):\n"
+    " p+=n;k=sys.modules[p]=type(sys)(p);k.__path__=[];p+='.'\n"
+    "h=k\n"
+    "for n,c in m:\n"
+    " k=sys.modules[p+n]=type(sys)(p+n);setattr(h,n,k);exec({},k.__dict__)\n"
+    "k.main(s)"
+)
+_LOAD = "import sys,marshal\nm,s=marshal.loads(bytes.fromhex(''.join(sys.argv[1:])))\n" + _MODULES.format("c")
+_COMPILE = "import sys,ast\nm,s=ast.literal_eval(''.join(sys.argv[1:]))\n" + _MODULES.format(
+    "compile(c,n,'exec')"
+)
+_LONGEST = 100_000  # of one argument; the kernel takes 128 KiB
+
+
+def command_of(start: Start, modules: tuple[str, ...], settings: dict[str, Any]) -> list[str]:
+    """The whole command that starts a sandbox and in it some of the modules of `inside`; the last one's `main` runs."""
+    settings = settings | {"uid": start.uid}
+    if start.same_python:
+        load, text = _LOAD, marshal.dumps(([(name, _code(name)) for name in modules], settings)).hex()
+    else:
+        load, text = _COMPILE, repr(([(name, _source(name)) for name in modules], settings))
+    return [*start.command, load, *(text[i : i + _LONGEST] for i in range(0, len(text), _LONGEST))]
+
+
+@functools.cache
+def _source(name: str) -> str:
+    return (resources.files("docendo.grading.sandbox") / "inside" / f"{name}.py").read_text("utf-8")
+
+
+@functools.cache
+def _code(name: str) -> Any:
+    return compile(_source(name), name, "exec", dont_inherit=True, optimize=2)
+
+
+class Judge:
+    """One checker, kept from job to job, and a fresh sandbox for the program of each.
+
+    Args:
+        sandbox: the isolation.
+        limits: of each program.
+    """
+
+    def __init__(self, sandbox: Sandbox, limits: Limits) -> None:
+        self._sandbox, self._limits = sandbox, limits
+        self._settings = {name: getattr(limits, name) for name in Limits.__slots__}
+        self._checker: tuple[subprocess.Popen[bytes], socket.socket, Start] | None = None
+
+    def judge(self, job: dict[str, Any], until_closed: int | None = None) -> dict[str, Any]:
+        """Judge one job; `until_closed` is a descriptor whose end means that nobody waits for the result any more.
+
+        Returns:
+            What `checker` yields, gathered, and "ended": "done", "late" (the time for the whole program was over) or
+            "broken" (a sandbox did not start or died; "trouble" then has what it said).
+        """
+        door = self._door()
+        program, start, target, source = self._start_program()
+        result: dict[str, Any] = {"program": None, "start": 0, "cut": False, "key": None, "ended": "done"}
+        result |= {"visible": [], "hidden": [], "trouble": ""}
+        deadline = time.monotonic() + self._limits.program_seconds
+        try:
+            socket.send_fds(door, [b"J"], [target, source])
+            wire.write_frame(door.fileno(), wire.pack(job), deadline)
+            os.close(target)
+            os.close(source)
+            target = source = -1
+            while _gather(result, self._next(door, deadline, until_closed)):
+                pass
+        except wire.Late:
+            result["ended"] = "late"
+        except (wire.WireError, OSError):
+            result["ended"] = "broken"
+        finally:
+            for fd in (target, source):
+                if fd >= 0:
+                    os.close(fd)
+            said = _end(program, start)
+        if result["ended"] != "done":
+            result["trouble"] = self.close() or said
+        elif result["program"] is not None and _never_started(result):
+            result["trouble"] = said
+        return result
+
+    def _next(self, door: socket.socket, deadline: float, until_closed: int | None) -> dict[str, Any]:
+        watched = [door.fileno()] + ([until_closed] if until_closed is not None else [])
+        ready, _, _ = select.select(watched, [], [], max(0.0, deadline - time.monotonic()))
+        if until_closed in ready:
+            raise SystemExit
+        frame = wire.read_frame(door.fileno(), deadline)
+        if frame is None:
+            raise wire.WireError("the checker ended")
+        message: dict[str, Any] = wire.unpack(frame)
+        return message
+
+    def _door(self) -> socket.socket:
+        if self._checker is None:
+            ours, theirs = socket.socketpair()
+            start = self._sandbox.start(self._limits, 0)
+            process = _spawn(start, _CHECKER, self._settings, theirs.fileno(), subprocess.DEVNULL)
+            theirs.close()
+            self._checker = process, ours, start
+        return self._checker[1]
+
+    def _start_program(self) -> tuple[subprocess.Popen[bytes], Start, int, int]:
+        down, target = os.pipe()
+        source, up = os.pipe()
+        start = self._sandbox.start(self._limits, 1)
+        try:
+            program = _spawn(start, _RUNNER, self._settings, down, up)
+        finally:
+            os.close(down)
+            os.close(up)
+        return program, start, target, source
+
+    def close(self) -> str:
+        """End the checker, and return what it had to say (on standard error) of its end."""
+        if self._checker is None:
+            return ""
+        process, door, start = self._checker
+        self._checker = None
+        door.close()
+        return _end(process, start)
+
+
+def _never_started(result: dict[str, Any]) -> bool:
+    return all(outcome == "died" for outcome, _ in (*result["visible"], *result["hidden"]))
+
+
+def _gather(result: dict[str, Any], message: dict[str, Any]) -> bool:
+    """Add what the checker said to the result; False once it has said all."""
+    if "done" in message:
+        return False
+    if "list" in message:
+        result[message["list"]].append((message["outcome"], message["detail"]))
+    else:
+        result.update(message)
+    return True
+
+
+def _spawn(
+    start: Start, modules: tuple[str, ...], settings: dict[str, Any], stdin: int, stdout: int
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command_of(start, modules, settings),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            pass_fds=start.pass_fds,
+            start_new_session=True,
+        )
+    finally:
+        for fd in start.pass_fds:
+            os.close(fd)
+
+
+def _end(process: subprocess.Popen[bytes], start: Start) -> str:
+    """Kill a sandbox with everything in it; return the end of what it wrote to standard error."""
+    if start.stop is not None:
+        subprocess.run(start.stop, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert process.stderr is not None
+    os.set_blocking(process.stderr.fileno(), False)
+    with process.stderr as stream:
+        said = stream.read(4096) or b""
+    return said.decode("utf-8", "replace").strip()[-500:]
+
+
+def main() -> None:
+    """Judge jobs from standard input until it closes; the first frame says in which sandbox, within which limits."""
+    settings = wire.unpack(wire.read_frame(0) or b"")
+    judge = Judge(named(settings["sandbox"]), Limits(**settings["limits"]))
+    try:
+        while (frame := wire.read_frame(0)) is not None:
+            wire.write_frame(1, wire.pack(judge.judge(wire.unpack(frame), until_closed=0)))
+    finally:
+        judge.close()
+
+
+if __name__ == "__main__":
+    main()

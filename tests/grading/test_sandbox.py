@@ -1,0 +1,273 @@
+"""The sandbox: hostile programs fail, harm nothing and leave nothing; without isolation nothing runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from docendo.errors import ConfigError
+from docendo.grading import sandbox
+from docendo.grading.code import grade, grade_of, job_of
+from docendo.grading.sandbox import Limits, Pool, SandboxError
+from docendo.grading.sandbox.seccomp import filter_program
+from docendo.types import GradeState, Problem
+
+PROBLEM = Problem(
+    "double",
+    "Write double(n).",
+    kind="code",
+    meta={"entry_point": "double", "visible": ["assert double(2) == 4"], "hidden": ["assert double(0) == 0"]},
+)
+RIGHT = "def double(n):\n    return 2 * n\n"
+
+needs_bubblewrap = pytest.mark.skipif(
+    shutil.which("bwrap") is None, reason="the sandbox's tests need bubblewrap (apt-get install bubblewrap)"
+)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_choice() -> Iterator[None]:
+    """What works is found out once a process; here it changes."""
+    sandbox.ready.cache_clear()
+    yield
+    sandbox.ready.cache_clear()
+
+
+# --- hostile programs ---------------------------------------------------------------------------------------
+
+
+def run_hostile(root: Path, folder: Path, python: str, prefix: list[str]) -> dict[str, Any]:
+    """What `hostile_run.py` says, run by another user where `prefix` makes it so."""
+    for part in ("src/docendo", "tests/grading"):
+        shutil.copytree(root / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "weights"))
+    script = folder / "tests/grading/hostile_run.py"
+    done = subprocess.run(
+        [*prefix, python, "-B", str(script), str(folder / "scratch")],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(folder / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
+
+
+def python_for_anybody() -> str | None:
+    """A Python that any user may start: this one's where its folders are open to all, or the system's."""
+    for candidate in (getattr(sys, "_base_executable", sys.executable), "/usr/bin/python3"):
+        path = Path(candidate).resolve()
+        opened = all(folder.stat().st_mode & stat.S_IXOTH for folder in path.parents)
+        if path.is_file() and opened:
+            code = "import sys; sys.exit(sys.version_info < (3, 11))"
+            if subprocess.run([str(path), "-c", code], check=False).returncode == 0:
+                return str(path)
+    return None
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize("user", ["this user", "a user without rights"])
+def test_no_hostile_program_passes_harms_or_stays(root: Path, user: str) -> None:
+    python, prefix = sys.executable, []
+    if user != "this user":
+        anybody = python_for_anybody()
+        if os.geteuid() != 0 or anybody is None:
+            pytest.skip("only root can become another user, who needs a Python of 3.11 or later to be let in")
+        python, prefix = anybody, ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    with tempfile.TemporaryDirectory(prefix="docendo-hostile-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "scratch").mkdir()
+        if prefix:
+            os.chown(folder / "scratch", 65534, 65534)
+        said = run_hostile(root, folder, python, prefix)
+    assert said["user"] == (65534 if prefix else os.geteuid())
+    results = said["results"]
+    assert len(results) >= 40
+    passed = {name: result for name, result in results.items() if result["score"] != 0.0}
+    assert passed == {}
+    assert said["right"]["score"] == 1.0, said["right"]  # what is right passes still
+    assert said["seen"] > len(results)  # their processes were watched, and none is left:
+    assert said["left"] == []
+    assert said["unchanged"]
+    assert said["victim alive"]
+    assert said["reached"] == 0
+
+
+# --- finding a sandbox --------------------------------------------------------------------------------------
+
+
+def test_without_isolation_nothing_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SandboxError) as error:
+        grade(PROBLEM, RIGHT)
+    said = str(error.value)
+    for words in ("bwrap is not installed", "docker is not installed", "apt-get install bubblewrap"):
+        assert words in said
+    assert "--run-untrusted-code-without-sandbox" in said
+
+
+def test_a_sandbox_that_is_there_but_does_not_work_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fake = tmp_path / "bwrap"
+    fake.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SandboxError, match="No permissions to create new namespace"):
+        grade(PROBLEM, RIGHT)
+
+
+def test_an_unknown_sandbox_is_refused() -> None:
+    with pytest.raises(ConfigError, match="bubblewrap"):
+        grade(PROBLEM, RIGHT, sandbox="jail")
+
+
+def test_no_sandbox_at_all_is_used_only_by_its_name() -> None:
+    assert sandbox.UNSAFE not in sandbox.NAMES
+    judged = grade(PROBLEM, RIGHT, sandbox=sandbox.UNSAFE)
+    assert (judged.state, judged.score) == (GradeState.OK, 1.0)
+    sandbox.close_all()
+
+
+def test_a_container_engine_runs_programs_and_is_told_to_end_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    engine, log = tmp_path / "docker", tmp_path / "log"
+    # An engine that notes what it is asked, and runs what stands after the image as it is.
+    engine.write_text(
+        f"""#!/bin/sh
+printf '%s ' "$@" | tr '\\n' ' ' | cut -c -900 >> {log}; echo >> {log}
+[ "$1" = run ] || exit 0
+while [ "$1" != python ]; do shift; done
+shift
+exec {sys.executable} "$@"
+"""
+    )
+    engine.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    judged = grade(PROBLEM, RIGHT, sandbox="docker")
+    sandbox.close_all()
+    assert judged.score == 1.0
+    lines = log.read_text().splitlines()
+    runs = [line for line in lines if line.startswith("run ")]
+    for option in (
+        "--network none",
+        "--read-only",
+        "--cap-drop ALL",
+        "--user 65534:65534",
+        "no-new-privileges",
+        "--pids-limit",
+        "--memory ",
+        "--pull never",
+    ):
+        assert all(option in line for line in runs)
+    named = {line.split("--name ")[1].split()[0] for line in runs}
+    assert {line.split()[1] for line in lines if line.startswith("kill ")} == named
+
+
+# --- limits and workers -------------------------------------------------------------------------------------
+
+
+@needs_bubblewrap
+def test_a_worker_that_dies_is_replaced() -> None:
+    pool = Pool("bubblewrap", size=1)
+    try:
+        assert pool.judge(job_of(PROBLEM, RIGHT))["ended"] == "done"
+        worker = pool._idle.get()
+        worker.kill()
+        worker.wait()
+        pool._idle.put(worker)
+        job = job_of(PROBLEM, RIGHT)
+        assert grade_of(job, pool.judge(job)).score == 1.0
+    finally:
+        pool.close()
+
+
+@needs_bubblewrap
+def test_a_program_that_is_too_slow_fails_and_holds_up_nothing() -> None:
+    pool = Pool("bubblewrap", Limits(cpu_seconds=1, seconds=60, program_seconds=120), size=1)
+    try:
+        job = job_of(PROBLEM, "def double(n):\n    while True:\n        pass\n")
+        slow = grade_of(job, pool.judge(job))
+        assert slow.score == 0.0
+        assert json.loads(slow.detail or "{}")["outcomes"] == {"time": 2}
+        assert pool.judge(job_of(PROBLEM, RIGHT))["ended"] == "done"
+    finally:
+        pool.close()
+
+
+@needs_bubblewrap
+def test_a_program_whose_whole_time_is_over_fails_in_what_was_not_reached() -> None:
+    pool = Pool("bubblewrap", Limits(cpu_seconds=60, seconds=60, program_seconds=1), size=1)
+    try:
+        job = job_of(PROBLEM, "import time\ndef double(n):\n    time.sleep(1000)\n")
+        result = pool.judge(job)
+        judged = grade_of(job, result | {"program": result["program"] or "not told in time"})
+        assert result["ended"] == "late"
+        assert judged.score == 0.0
+        assert json.loads(judged.detail or "{}")["outcomes"] == {"not reached": 2}
+    finally:
+        pool.close()
+
+
+# --- the filter of system calls -----------------------------------------------------------------------------
+
+
+def verdict(program: bytes, architecture: int, number: int, argument: int = 0) -> int:
+    """What the kernel would answer, by the rules of classic BPF as far as the filter uses them."""
+    data = struct.pack("=iIQ6Q", number, architecture, 0, argument, 0, 0, 0, 0, 0)
+    code = list(struct.iter_unpack("=HBBI", program))
+    at = loaded = 0
+    while True:
+        operation, if_true, if_false, value = code[at]
+        at += 1
+        if operation == 0x20:
+            (loaded,) = struct.unpack_from("=I", data, value)
+        elif operation == 0x06:
+            return int(value)
+        else:
+            true = {0x15: loaded == value, 0x35: loaded >= value, 0x45: bool(loaded & value)}[operation]
+            at += if_true if true else if_false
+
+
+ALLOWED, REFUSED, ABSENT, KILLED = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
+
+
+@pytest.mark.parametrize(
+    ("machine", "architecture", "read", "socket", "ptrace", "clone"),
+    [("x86_64", 0xC000003E, 0, 41, 101, 56), ("aarch64", 0xC00000B7, 63, 198, 117, 220)],
+)
+def test_the_filter_refuses_what_no_program_needs(
+    machine: str, architecture: int, read: int, socket: int, ptrace: int, clone: int
+) -> None:
+    program = filter_program(machine)
+    assert program is not None
+    assert verdict(program, architecture, read) == ALLOWED
+    assert verdict(program, architecture, socket) == REFUSED
+    assert verdict(program, architecture, ptrace) == REFUSED
+    assert verdict(program, architecture, clone, 0x11) == ALLOWED  # a fork
+    assert verdict(program, architecture, clone, 0x10000000 | 0x11) == REFUSED  # with a namespace of users
+    assert verdict(program, architecture, 435) == ABSENT  # clone3, whose flags a filter cannot see
+    assert verdict(program, 0x40000003, read) == KILLED  # another architecture's calls
+
+
+def test_the_filter_stops_the_other_calls_of_x86_64() -> None:
+    program = filter_program("x86_64")
+    assert program is not None
+    assert verdict(program, 0xC000003E, 0x40000000 | 41) == KILLED
+
+
+def test_there_is_no_filter_for_other_machines() -> None:
+    assert filter_program("riscv64") is None

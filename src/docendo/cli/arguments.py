@@ -96,6 +96,7 @@ SETTINGS: tuple[tuple[str, str, type, str, Any, str], ...] = (
     ),
     ("--parallel", "parallel", int, "N", 8, "problems under way at once"),
     ("--seed", "seed", int, "N", 0, "fixes every draw of the run"),
+    ("--sandbox", "sandbox", str, "NAME", "auto", "where programs run: auto, bubblewrap, docker or podman"),
     (
         "--budget",
         "budget",
@@ -116,7 +117,8 @@ _TEACHING = ("teacher", "lessons", "temperature")
 
 _EXITS = (
     "Exit codes: 0 done, 1 another error, 2 bad input or option, 3 a model cannot be used, 4 a run folder "
-    "cannot be read or written, 70 a fault in docendo, 130 interrupted, 141 the output's reader went away."
+    "cannot be read or written, 5 programs cannot be run in a sandbox here, 70 a fault in docendo, "
+    "130 interrupted, 141 the output's reader went away."
 )
 
 
@@ -413,6 +415,13 @@ def _settings(command: Parser, skip: Sequence[str]) -> None:
             action="append" if isinstance(default, tuple) else "store",
             help=f"{text} (default: {shown})",
         )
+    group.add_argument(
+        "--run-untrusted-code-without-sandbox",
+        dest="sandbox",
+        action="store_const",
+        const="run-untrusted-code-without-sandbox",
+        help="let programs that models write do whatever this user may (docs/sandbox.md)",
+    )
     if not skip:
         group.add_argument(
             "--no-equal-cost",

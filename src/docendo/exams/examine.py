@@ -6,16 +6,18 @@ which questions a round has is left to `allocate`.
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from docendo.exams.allocate import plan_next
 from docendo.exams.forecast import Forecast
 from docendo.exams.score import lbt_scores
 from docendo.exams.standing import Seat, Standing
 from docendo.exams.ways import Settle
-from docendo.grading import grade
+from docendo.grading import agrade
 from docendo.models.base import Ask
 from docendo.types import Call, Exam, ExamAnswer, Grade, Lesson, Problem, ScoredLesson, Sitting
 
@@ -24,6 +26,15 @@ Asking = Callable[[str, Lesson, Problem, int, str, int], Call]
 
 Drafted = tuple[Lesson, Grade, tuple[int, ...]]
 """A distinct lesson, its own grade, and the indices of the samples that wrote it."""
+
+
+class Judging(Protocol):
+    """Who grades the answers."""
+
+    def __call__(
+        self, problem: Problem, text: str, *, truncated: bool, failed: bool, exam: bool
+    ) -> Coroutine[Any, Any, Grade]:
+        """As `grading.agrade`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +53,7 @@ async def examine(
     ask: Ask,
     *,
     weighed: bool = False,
+    judge: Judging = agrade,
 ) -> Examined:
     """Examine lessons, every student on every exam problem `exam.repeats` times.
 
@@ -52,6 +64,7 @@ async def examine(
         asking: makes the call of one exam question.
         ask: the gateway.
         weighed: whether several students are pooled by what each one's answers tell, and not by their mean.
+        judge: grades the answers.
 
     Returns:
         The lessons in the same order, each with its exam answers and scores in [0, 1].
@@ -63,7 +76,7 @@ async def examine(
         for problem in range(len(exam.problems))
         for repeat in range(exam.repeats)
     ]
-    answers = await _ask(name, seats, lessons, exam, asking, ask)
+    answers = await _ask(name, seats, lessons, exam, asking, ask, judge)
     standing = _standing(lessons, exam, weighed)
     for seat, (_, answer) in zip(seats, answers, strict=True):
         standing.note(seat, answer.grade.score)
@@ -89,6 +102,7 @@ async def examine_adaptively(
     certainty: float,
     seed: int,
     weighed: bool = False,
+    judge: Judging = agrade,
 ) -> Examined:
     """Examine lessons in rounds, and only while the choice between their answers is open.
 
@@ -105,6 +119,7 @@ async def examine_adaptively(
         certainty: the chance of the whole exam's choice at which to stop; 1 leaves no doubt.
         seed: the run's.
         weighed: as for `examine`; then nothing is beyond doubt before everything was asked.
+        judge: as for `examine`.
 
     Returns:
         The lessons in the same order. A lesson's score is what it can be expected to end the whole exam with, from
@@ -118,7 +133,7 @@ async def examine_adaptively(
         if step.ended is not None:
             break
         rounds += 1
-        found = await _ask(f"{name} round {rounds}", step.seats, lessons, exam, asking, ask)
+        found = await _ask(f"{name} round {rounds}", step.seats, lessons, exam, asking, ask, judge)
         for seat, (_, answer) in zip(step.seats, found, strict=True):
             standing.note(seat, answer.grade.score)
         answers += found
@@ -139,7 +154,13 @@ def _standing(lessons: Sequence[Drafted], exam: Exam, weighed: bool) -> Standing
 
 
 async def _ask(
-    name: str, seats: Sequence[Seat], lessons: Sequence[Drafted], exam: Exam, asking: Asking, ask: Ask
+    name: str,
+    seats: Sequence[Seat],
+    lessons: Sequence[Drafted],
+    exam: Exam,
+    asking: Asking,
+    ask: Ask,
+    judge: Judging,
 ) -> list[tuple[int, ExamAnswer]]:
     """The graded answers to some exam questions, each with the index of its lesson; a student's are one batch."""
     if not seats:
@@ -156,10 +177,22 @@ async def _ask(
         )
         for s in seats
     ]
+    replies = await ask(calls)
+    grades = await asyncio.gather(
+        *(
+            judge(
+                exam.problems[seat.problem],
+                reply.text,
+                truncated=reply.stop == "length",
+                failed=reply.stop == "error",
+                exam=True,
+            )
+            for seat, reply in zip(seats, replies, strict=True)
+        )
+    )
     found = []
-    for seat, call, reply in zip(seats, calls, await ask(calls), strict=True):
+    for seat, call, reply, judged in zip(seats, calls, replies, grades, strict=True):
         problem, lesson = exam.problems[seat.problem], lessons[seat.lesson][0]
-        judged = grade(problem, reply.text, truncated=reply.stop == "length", failed=reply.stop == "error")
         student = exam.students[seat.student]
         answer = ExamAnswer(
             lesson.id, problem.id, student, seat.repeat, reply.text, judged, reply.usage, call.request

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,6 +31,8 @@ _ROLES = ("system", "user", "assistant")
 _ANSWER_LINE = re.compile(
     r"^[ \t>#*_]{0,8}(?:the[ \t]+)?(?:final[ \t]+)?answer[*_]{0,3}[ \t]{0,4}:", re.IGNORECASE | re.MULTILINE
 )
+
+_CODE = re.compile(r"^[ \t]*(?:```|~~~)|^(?:def |class |import \w|from \w+ import |@\w)", re.MULTILINE)
 
 
 class Prompts:
@@ -71,11 +74,11 @@ class Prompts:
 
     def teach(self, problem: Problem) -> Prompt:
         """What the teacher is asked; of a text, up to where its rationale begins."""
-        return self._render("teach.j2", problem=problem)
+        return self._render("teach.j2", problem=shown(problem))
 
     def examine(self, lesson: Lesson, problem: Problem) -> Prompt:
         """What a student is asked: the lesson, then the exam problem."""
-        return self._render("examine.j2", lesson=lesson, problem=problem)
+        return self._render("examine.j2", lesson=lesson, problem=shown(problem))
 
     def _render(self, name: str, **values: Problem | Lesson) -> Prompt:
         said: list[tuple[str, str]] = []
@@ -175,6 +178,43 @@ def folder_of(style: str) -> Path:
             f"prompts: no style or folder {style!r}; styles that ship: {', '.join((AUTO, *STYLES))}"
         )
     return folder
+
+
+def shown(problem: Problem) -> Problem:
+    """A code problem as prompts may see it: without its hidden tests and its reference, whatever a template asks for.
+
+    `meta["examples"]` has the visible tests as text, a line each.
+    """
+    if problem.kind != "code":
+        return problem
+    kept = {name: value for name, value in problem.meta.items() if name != "hidden"}
+    name = (kept.get("entry_point") or "").removeprefix("Solution().")
+    examples = [_example(name, test) for test in kept.get("visible", ())]
+    kept = {"starter": "", "setup": "", **kept, "examples": examples}
+    return replace(problem, solution=None, meta=kept)
+
+
+def _example(name: str, test: Any) -> str:
+    if isinstance(test, str):
+        return test
+    if "args" in test:
+        parts = [*map(repr, test["args"]), *(f"{k}={v!r}" for k, v in test.get("kwargs", {}).items())]
+        call = f"{name}({', '.join(parts)})"
+        if "expected" in test:
+            return f"{call} == {test['expected']!r}"
+        return f"after {call} the arguments are {test['expected_args']!r}"
+    if "stdin" in test:
+        return f"Input:\n{test['stdin'].rstrip()}\nOutput:\n{test['stdout'].rstrip()}"
+    return str(test.get("assert") or test["check"])
+
+
+def strategy_of(text: str) -> str:
+    """The strategy in a reply to a code problem: what stands before its program.
+
+    That is what stands before the first fence, or the first line that begins like code; without either, the rationale.
+    """
+    begins = _CODE.search(text)
+    return rationale_of(text if begins is None else text[: begins.start()])
 
 
 def rationale_of(text: str) -> str:

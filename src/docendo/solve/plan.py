@@ -9,6 +9,8 @@ from typing import Any
 
 from docendo.errors import ConfigError
 from docendo.exams.ways import check_allocation, check_selection
+from docendo.grading.sandbox.names import NAMES as SANDBOXES
+from docendo.grading.sandbox.names import UNSAFE
 from docendo.models.budget import Budget
 from docendo.models.spec import ModelSpec
 from docendo.types import Call, Prompt, Purpose, Sampling
@@ -47,6 +49,8 @@ class Settings:
         prompts: a prompt style or the path of a folder with templates; "auto" chooses one for each model.
         parallel: problems under way at once.
         seed: fixes every draw of the run.
+        sandbox: where programs are run: "bubblewrap", "docker" or "podman"; "auto" for the first that works;
+            "run-untrusted-code-without-sandbox" lets any program that a model writes do what this user may.
         budget: when to stop asking, as `Budget.parse` reads it ("5 USD, 2M tokens"); empty for never.
         models: what stands behind names of models that do not say everything themselves, by name.
     """
@@ -73,6 +77,7 @@ class Settings:
     prompts: str = "auto"
     parallel: int = 8
     seed: int = 0
+    sandbox: str = "auto"
     budget: str = ""
     models: Mapping[str, ModelSpec] = field(default_factory=dict)
 
@@ -95,6 +100,10 @@ class Settings:
             raise ConfigError(f"setting top_p: {self.top_p} is out of range, above 0 and at most 1")
         if self.top_k < 0:
             raise ConfigError(f"setting top_k: {self.top_k} is negative; 0 switches it off")
+        if self.sandbox not in ("auto", *SANDBOXES, UNSAFE):
+            raise ConfigError(
+                f"setting sandbox: there is none named {self.sandbox!r}; known: auto, {', '.join(SANDBOXES)}"
+            )
         if self.budget:
             Budget.parse(self.budget)
         if not self.students:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, cast
 
 from docendo.exams.examine import Examined, examine, examine_adaptively
@@ -12,6 +12,7 @@ from docendo.exams.ways import Settle
 from docendo.models.base import Ask
 from docendo.prompts import PromptBook
 from docendo.solve.choose import RULES, choose, majority
+from docendo.solve.judge import Judge
 from docendo.solve.plan import Settings
 from docendo.solve.teach import Sample, Taught, more_samples, teach
 from docendo.types import Call, Choice, Exam, Lesson, Problem, ScoredLesson, Sitting
@@ -49,7 +50,14 @@ class Solved:
         if not self.problem.judgeable:
             return None
         given = [*self.samples, *self.extra, *([self.greedy] if self.greedy is not None else [])]
-        return any(s.grade.score == 1.0 and s.grade.key == choice.key for s in given)
+        # Programs that act alike where it was tried need not be right alike: the one that was chosen counts.
+        code = self.problem.kind == "code"
+        return any(
+            s.grade.score == 1.0
+            and s.grade.key == choice.key
+            and (not code or s.grade.answer == choice.answer)
+            for s in given
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,7 @@ class Road:
 
     `select` finds the exam problems of a taught one, or says which were found when the run was planned. `sizes` are
     parameters by model name, for cost; a model of unknown size counts as 1. `on_stage` is told which stage a problem
-    reaches.
+    reaches; `judge` grades every reply.
     """
 
     settings: Settings
@@ -67,6 +75,7 @@ class Road:
     ask: Ask
     sizes: Mapping[str, int]
     on_stage: Callable[[Problem, Stage], None] | None = None
+    judge: Judge = field(default_factory=Judge)
 
     def exam_for(self, problem: Problem) -> Exam:
         """The exam of a problem's lessons: its exam problems, every student, `repeats` times."""
@@ -76,13 +85,13 @@ class Road:
         """Teach, examine and choose for one problem."""
         exam = self.exam_for(problem)
         self._reach(problem, "teach")
-        taught = await teach(problem, self.settings, self.prompts, self.ask)
+        taught = await teach(problem, self.settings, self.prompts, self.ask, self.judge)
         examined = await self.examine(taught, exam)
         extra: tuple[Sample, ...] = ()
         self._reach(problem, "choose")
         if self.settings.equal_cost and problem.judgeable:
             count = self._samples_worth(examined.lessons, taught.samples)
-            extra = await more_samples(problem, self.settings, self.prompts, self.ask, count)
+            extra = await more_samples(problem, self.settings, self.prompts, self.ask, self.judge, count)
         return self._chosen(taught, exam, examined, extra)
 
     async def join(self, taught: Taught) -> Solved:
@@ -97,7 +106,7 @@ class Road:
         name, plan = taught.problem.id, self.settings
         weighed = plan.pooling == "weighed"
         if plan.allocation == "fixed":
-            return await examine(name, drafts, exam, self._exam_call, self.ask, weighed=weighed)
+            return await examine(name, drafts, exam, self._exam_call, self.ask, weighed=weighed, judge=self.judge)
         return await examine_adaptively(
             name,
             drafts,
@@ -108,6 +117,7 @@ class Road:
             certainty=plan.certainty,
             seed=plan.seed,
             weighed=weighed,
+            judge=self.judge,
         )
 
     def _reach(self, problem: Problem, stage: Stage) -> None:

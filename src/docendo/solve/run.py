@@ -20,6 +20,7 @@ from docendo import _loop
 from docendo.data import Notes, load_problems, parse, read_lessons
 from docendo.errors import ConfigError, DataError, ModelError, UnspeakableError
 from docendo.exams.select import ProblemPool, Selection, Selector
+from docendo.grading.sandbox import ready
 from docendo.models.base import Ask, Model
 from docendo.models.budget import Ledger, StopCondition, any_of, budget_of, not_asked
 from docendo.models.gateway import Gateway, Meter
@@ -28,6 +29,7 @@ from docendo.models.spec import ModelSpec, Prices
 from docendo.prompts import PromptBook, Styles, fitted, styles_for
 from docendo.solve.arms import Summary, summarise
 from docendo.solve.config import configured
+from docendo.solve.judge import Judge
 from docendo.solve.plan import Settings
 from docendo.solve.record import facts_of
 from docendo.solve.road import Road, Solved, Stage
@@ -114,7 +116,7 @@ def solve(
             those of them that are endpoints.
 
     Raises:
-        DataError, ConfigError, ModelError: before anything is asked or written.
+        DataError, ConfigError, ModelError, SandboxError: before anything is asked or written.
         StoreError: the folder cannot be used, or a disk is full; what was recorded is kept.
     """
     plan, taught, pool, more = planned(problems, exams, config, limit, settings)
@@ -210,7 +212,8 @@ async def asolve(
             gateway = await stack.enter_async_context(Gateway(models))
         selector = selector_of(plan, ProblemPool(exams))
         styles = _styles(plan, _names(plan, "solve"), gateway.models)
-        road = Road(plan, styles, lambda p: selector.select(p).problems, gateway.ask, {})
+        judge = Judge(plan.sandbox)
+        road = Road(plan, styles, lambda p: selector.select(p).problems, gateway.ask, {}, judge=judge)
         return await road.walk(problem)
 
 
@@ -314,6 +317,8 @@ async def _create(
         if models is None:
             models = await stack.enter_async_context(opened(_specs(plan, kind)))
         _check_speakable(models, _styles(plan, models, models), [*taught, *exam])
+        if any(problem.kind == "code" for problem in (*taught, *exam)):
+            await asyncio.to_thread(ready, plan.sandbox)
         rows = [_model_row(models[name], name, plan) for name in _names(plan, kind)]
         config = {"settings": plan.stored(), **more}
         with Store.create(
@@ -351,6 +356,7 @@ async def _work(store: Store, around: Around, budget: str | None = None) -> None
             gateway.ask,
             sizes,
             watch.stage if watch else None,
+            Judge(plan.sandbox, store),
         )
         if watch is not None:
             watch.started(store.folder, len(taught), len(done), plan, gateway.meter)
@@ -363,7 +369,9 @@ async def _work(store: Store, around: Around, budget: str | None = None) -> None
                 own = lessons.get(problem.id)
                 cut = _Cut(gateway)
                 way = replace(road, ask=cut.ask)
-                solved = await (way.walk(problem) if own is None else way.join(given(problem, own)))
+                solved = await (
+                    way.walk(problem) if own is None else way.join(await given(problem, own, way.judge))
+                )
                 if around.beside is not None:
                     await around.beside(solved, plan, road.prompts, cut.ask)
                 if cut.short:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from docendo.grading import grade
+from docendo.grading.code import fenced
 from docendo.models.base import Ask
-from docendo.prompts import PromptBook, rationale_of
+from docendo.prompts import PromptBook, rationale_of, strategy_of
+from docendo.solve.judge import Judge
 from docendo.solve.plan import Settings
 from docendo.types import Call, Example, Grade, GradeState, Lesson, Problem, Purpose, Reply
 
@@ -57,18 +59,18 @@ class Taught:
         return tuple(found.values())
 
 
-async def teach(problem: Problem, settings: Settings, prompts: PromptBook, ask: Ask) -> Taught:
+async def teach(problem: Problem, settings: Settings, prompts: PromptBook, ask: Ask, judge: Judge) -> Taught:
     """Sample the teacher `settings.lessons` times, and once greedily, as one batch."""
     style, count = prompts.of(settings.teacher), settings.lessons
     prompt, batch = style.teach(problem), f"teach {problem.id}"
     calls = [settings.call("teach", prompt, i, batch, count + 1, stop=style.stop) for i in range(count)]
     calls.append(settings.call("greedy", prompt, 0, batch, count + 1, stop=style.stop))
-    samples = _samples(problem, calls, await ask(calls), settings)
+    samples = await _samples(problem, calls, await ask(calls), settings, judge)
     return Taught(problem, tuple(samples[:-1]), samples[-1])
 
 
 async def more_samples(
-    problem: Problem, settings: Settings, prompts: PromptBook, ask: Ask, count: int
+    problem: Problem, settings: Settings, prompts: PromptBook, ask: Ask, judge: Judge, count: int
 ) -> tuple[Sample, ...]:
     """`count` further samples after the taught ones: votes for self-consistency at equal cost, never examined."""
     if not count:
@@ -76,27 +78,34 @@ async def more_samples(
     style, first = prompts.of(settings.teacher), settings.lessons
     prompt, batch = style.teach(problem), f"sc {problem.id}"
     calls = [settings.call("sc", prompt, first + i, batch, count, stop=style.stop) for i in range(count)]
-    return tuple(_samples(problem, calls, await ask(calls), settings))
+    return tuple(await _samples(problem, calls, await ask(calls), settings, judge))
 
 
-def given(problem: Problem, examples: Sequence[Example]) -> Taught:
+async def given(problem: Problem, examples: Sequence[Example], judge: Judge) -> Taught:
     """Lessons that already exist, joining the road half-way (`docendo score`)."""
-    samples = []
-    for i, example in enumerate(examples):
-        judged = grade(problem, f"Answer: {example.answer}")
-        samples.append(Sample("teach", i, judged, Lesson((example,)) if judged.key else None))
-    return Taught(problem, tuple(samples))
+    texts = [fenced(e.answer) if problem.kind == "code" else f"Answer: {e.answer}" for e in examples]
+    grades = await asyncio.gather(*(judge(problem, text) for text in texts))
+    return Taught(
+        problem,
+        tuple(
+            Sample("teach", i, judged, Lesson((example,)) if judged.key else None)
+            for i, (example, judged) in enumerate(zip(examples, grades, strict=True))
+        ),
+    )
 
 
-def _samples(
-    problem: Problem, calls: Sequence[Call], replies: Sequence[Reply], settings: Settings
+async def _samples(
+    problem: Problem, calls: Sequence[Call], replies: Sequence[Reply], settings: Settings, judge: Judge
 ) -> list[Sample]:
     spec = settings.models.get(settings.teacher)
     hidden = spec is not None and spec.reasoning == "all"
-    return [sample_of(problem, c, r, hidden=hidden) for c, r in zip(calls, replies, strict=True)]
+    pairs = zip(calls, replies, strict=True)
+    return await asyncio.gather(*(sample_of(problem, c, r, judge, hidden=hidden) for c, r in pairs))
 
 
-def sample_of(problem: Problem, call: Call, reply: Reply, *, hidden: bool = False) -> Sample:
+async def sample_of(
+    problem: Problem, call: Call, reply: Reply, judge: Judge, *, hidden: bool = False
+) -> Sample:
     """Grade a reply and, where it is whole and an answer could be read, make a lesson of it.
 
     A reply that was cut may state its answer before the cut, and what follows belongs to no lesson and says
@@ -107,15 +116,16 @@ def sample_of(problem: Problem, call: Call, reply: Reply, *, hidden: bool = Fals
         problem: what was asked.
         call: how.
         reply: what came back.
+        judge: grades it.
         hidden: show in the lesson what a reasoning model thought before its visible answer, too.
     """
     cut = reply.stop == "length"
     if cut and call.purpose != "greedy":
         return Sample(call.purpose, call.sample, Grade(GradeState.TRUNCATED), None, call, reply)
-    judged = grade(problem, reply.text, truncated=cut, failed=reply.stop == "error")
+    judged = await judge(problem, reply.text, truncated=cut, failed=reply.stop == "error")
     lesson = None
     if judged.state is GradeState.OK and judged.answer is not None and not cut:
-        rationale = rationale_of(reply.text)
+        rationale = strategy_of(reply.text) if problem.kind == "code" else rationale_of(reply.text)
         if hidden and reply.reasoning:
             rationale = f"{reply.reasoning.strip()}\n\n{rationale}"
         lesson = Lesson((Example(problem.question, rationale, judged.answer),))

@@ -146,6 +146,16 @@ class DoneRow:
 
 
 @dataclass(frozen=True, slots=True)
+class VerdictRow:
+    """What one program came to when it was run; `exam`: only the visible tests were."""
+
+    problem: str
+    exam: bool
+    session: int
+    grade: Grade
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyRow:
     """A recorded reply without its text. `prompt` is the hash of its prompt."""
 

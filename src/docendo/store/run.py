@@ -208,6 +208,14 @@ class Store(RunView):
             _insert(db, "replies", "....t.tt.......", good)
             _insert(db, "errors", "....t.t........", bad)
 
+    def record_verdict(self, key: str, problem: str, exam: bool, grade: Grade) -> None:
+        """Record what a program came to, as soon as it was run; `key` is a digest of all that was judged."""
+        row = (key, utf8(problem), exam, *_grade(grade), self.session)
+        with self._transaction() as db:
+            # Two programs under way at once may be one: both verdicts are the same.
+            marks = "?, CAST(? AS TEXT), ?, ?, ?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), ?"
+            db.execute(f"INSERT OR IGNORE INTO verdicts VALUES ({marks})", row)
+
     def finish_problem(
         self,
         problem: str,
@@ -236,8 +244,8 @@ class Store(RunView):
             db.execute("DELETE FROM provisional WHERE problem = CAST(? AS TEXT)", (id,))
             _insert(db, "done", "t..", [(id, seconds, _now())])
             _insert(db, "lessons", "t....", [(id, *_lesson(row)) for row in lessons])
-            _insert(db, "samples", "t......tt", [(id, *_sample(row)) for row in samples])
-            _insert(db, "exam_answers", "t.t......tt", [(id, *_exam_answer(row)) for row in exam_answers])
+            _insert(db, "samples", "t......ttt", [(id, *_sample(row)) for row in samples])
+            _insert(db, "exam_answers", "t.t......ttt", [(id, *_exam_answer(row)) for row in exam_answers])
             _insert(db, "decisions", "t.tt..", [(id, *_decision(row)) for row in decisions])
             if sitting is not None:
                 s = sitting.sitting
@@ -351,7 +359,7 @@ def _decision(row: DecisionRow) -> tuple[Any, ...]:
 
 
 def _grade(grade: Grade) -> tuple[Any, ...]:
-    return grade.state.value, grade.score, utf8(grade.answer), utf8(grade.key)
+    return grade.state.value, grade.score, utf8(grade.answer), utf8(grade.key), utf8(grade.detail)
 
 
 def _prompt(call: Call) -> tuple[str, str, bytes | None]:

@@ -109,6 +109,7 @@ CREATE TABLE samples (
     score REAL,
     answer TEXT,
     key TEXT,
+    detail TEXT,
     PRIMARY KEY (problem, arm, sample),
     FOREIGN KEY (problem, lesson) REFERENCES lessons (problem, id)
 );
@@ -124,6 +125,7 @@ CREATE TABLE exam_answers (
     score REAL,
     answer TEXT,
     key TEXT,
+    detail TEXT,
     PRIMARY KEY (problem, lesson, exam_problem, student, repeat),
     FOREIGN KEY (problem, lesson) REFERENCES lessons (problem, id)
 );
@@ -143,6 +145,17 @@ CREATE TABLE decisions (
     weight REAL NOT NULL,
     correct INTEGER,
     PRIMARY KEY (problem, rule)
+);
+CREATE TABLE verdicts (
+    hash TEXT PRIMARY KEY,
+    problem TEXT NOT NULL,
+    exam INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    score REAL,
+    answer TEXT,
+    key TEXT,
+    detail TEXT,
+    session INTEGER NOT NULL REFERENCES sessions (id)
 );
 CREATE TABLE provisional (
     problem TEXT NOT NULL,

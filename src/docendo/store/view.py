@@ -32,6 +32,7 @@ from docendo.store.rows import (
     SessionRow,
     SittingRow,
     TotalRow,
+    VerdictRow,
 )
 from docendo.store.schema import FAULTS, FILE, FORMAT, connect, explain, utf8
 from docendo.types import Call, Choice, Example, Grade, GradeState, Lesson, Problem, Reply, Sitting, Usage
@@ -272,6 +273,17 @@ class RunView:
         )
         return [TotalRow(*(*row[:3], Usage(*row[3:7]), row[7])) for row in self._rows(sql)]
 
+    def verdict(self, key: str) -> Grade | None:
+        """What a program came to that was judged before, by the digest of all that was judged."""
+        row = self._row("SELECT state, score, answer, key, detail FROM verdicts WHERE hash = ?", (key,))
+        return None if row is None else _grade(row)
+
+    def verdicts(self) -> Iterator[VerdictRow]:
+        """Every verdict on a program, oldest first."""
+        sql = "SELECT problem, exam, session, state, score, answer, key, detail FROM verdicts ORDER BY rowid"
+        for row in self._rows(sql):
+            yield VerdictRow(row[0], bool(row[1]), row[2], _grade(row[3:]))
+
     # --- finished problems --------------------------------------------------------------------------------
 
     def done_ids(self) -> set[str]:
@@ -285,7 +297,7 @@ class RunView:
 
     def samples(self, problem: str | None = None) -> Iterator[SampleRow]:
         """The teacher's graded samples of the finished problems (or of one)."""
-        columns = "problem, arm, sample, request, lesson, state, score, answer, key"
+        columns = "problem, arm, sample, request, lesson, state, score, answer, key, detail"
         for row in self._facts(columns, "samples", problem):
             yield SampleRow(*(*row[:5], _grade(row[5:])))
 
@@ -299,7 +311,7 @@ class RunView:
 
     def exam_answers(self, problem: str | None = None) -> Iterator[ExamRow]:
         """The students' graded exam answers of the finished problems (or of one)."""
-        columns = "problem, lesson, exam_problem, student, repeat, request, sample, state, score, answer, key"
+        columns = "problem, lesson, exam_problem, student, repeat, request, sample, state, score, answer, key, detail"
         for row in self._facts(columns, "exam_answers", problem):
             yield ExamRow(*(*row[:7], _grade(row[7:])))
 
@@ -391,8 +403,8 @@ class RunView:
 
 
 def _grade(row: Sequence[Any]) -> Grade:
-    state, score, answer, key = row
-    return Grade(GradeState(state), score, answer, key)
+    state, score, answer, key, detail = row
+    return Grade(GradeState(state), score, answer, key, detail)
 
 
 def _read_info(db: sqlite3.Connection, folder: Path) -> RunInfo:

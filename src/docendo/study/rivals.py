@@ -23,6 +23,7 @@ from docendo.models.resolve import opened, shipped
 from docendo.prompts import AUTO, Prompts
 from docendo.solve.arms import Cost
 from docendo.solve.choose import majority
+from docendo.solve.judge import Judge
 from docendo.solve.plan import Settings
 from docendo.solve.run import Run
 from docendo.solve.teach import Sample, sample_of
@@ -190,7 +191,8 @@ async def _ask(
         settings.call(what, entry.prompt(problem, exam, i), i, batch, size, entry.model) for what, i in asked
     ]
     replies = await gateway.ask(calls)
-    return problem, [sample_of(problem, call, reply) for call, reply in zip(calls, replies, strict=True)]
+    judge = Judge(settings.sandbox)
+    return problem, [await sample_of(problem, c, r, judge) for c, r in zip(calls, replies, strict=True)]
 
 
 def _judged(entry: _Entry, answered: Sequence[tuple[Problem, list[Sample]]], size: int) -> list[Rival]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 
 from docendo.grading.sandbox.base import Limits, Sandbox, SandboxError
-from docendo.grading.sandbox.choose import NAMES, UNSAFE, named
+from docendo.grading.sandbox.choose import named
+from docendo.grading.sandbox.names import NAMES, UNSAFE
 from docendo.grading.sandbox.pool import Pool, close_all, pool_of
 
 __all__ = [

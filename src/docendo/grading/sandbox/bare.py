@@ -10,12 +10,13 @@ import sys
 
 from docendo.grading.sandbox.base import Limits, Start
 from docendo.grading.sandbox.bubblewrap import ENVIRONMENT
+from docendo.grading.sandbox.names import UNSAFE
 
 
 class Bare:
     """Ordinary processes."""
 
-    name = "none"
+    name = UNSAFE
 
     def missing(self) -> str | None:
         """Nothing is ever missing."""

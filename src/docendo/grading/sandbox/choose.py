@@ -7,11 +7,7 @@ from docendo.grading.sandbox.bare import Bare
 from docendo.grading.sandbox.base import Sandbox
 from docendo.grading.sandbox.bubblewrap import Bubblewrap
 from docendo.grading.sandbox.engine import Engine
-
-NAMES = ("bubblewrap", "docker", "podman")
-"""Real sandboxes, the preferred first."""
-
-UNSAFE = "none"
+from docendo.grading.sandbox.names import NAMES, UNSAFE
 
 
 def named(name: str) -> Sandbox:

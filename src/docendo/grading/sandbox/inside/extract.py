@@ -263,7 +263,7 @@ def _fenced(text: str) -> Iterator[tuple[str, int, bool]]:
 
 
 def _unfenced(text: str, fenced: list[tuple[str, int, bool]]) -> Iterator[tuple[str, int, bool]]:
-    """Yield what may be code outside of fences: runs of lines that begin like code, and what follows an answer label."""
+    """Yield what may be code outside of fences: runs of lines that begin like code, what follows an answer label."""
     if _parsed(text):
         yield text, 0, False
         return

@@ -77,13 +77,13 @@ def python_for_anybody() -> str | None:
 
 
 @needs_bubblewrap
-@pytest.mark.parametrize("user", ["this user", "a user without rights"])
+@pytest.mark.parametrize("user", ["this user", "a user without rights"][: 2 if os.geteuid() == 0 else 1])
 def test_no_hostile_program_passes_harms_or_stays(root: Path, user: str) -> None:
     python, prefix = sys.executable, []
     if user != "this user":
         anybody = python_for_anybody()
-        if os.geteuid() != 0 or anybody is None:
-            pytest.skip("only root can become another user, who needs a Python of 3.11 or later to be let in")
+        if anybody is None:
+            pytest.skip("no Python of 3.11 or later that a user without rights may start")
         python, prefix = anybody, ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     with tempfile.TemporaryDirectory(prefix="docendo-hostile-") as name:
         folder = Path(name)

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from docendo.data.files import Raw
+from docendo.data.python import parsed, renamed
 from docendo.data.rows import Row, Text, fields
 from docendo.errors import DataError
 from docendo.types import Problem
@@ -80,11 +81,8 @@ def is_literal(text: str) -> bool:
 
 def first_assertion(check: str, entry_point: str) -> list[str]:
     """The first assertion of a check that needs nothing but the function, in the function's own name."""
-    try:
-        tree = ast.parse(check)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
-    for statement in ast.walk(tree):
+    tree = parsed(check)
+    for statement in ast.walk(tree) if tree else ():
         if isinstance(statement, ast.FunctionDef) and statement.name == "check":
             for test in statement.body:
                 if not isinstance(test, ast.Assert):
@@ -92,7 +90,7 @@ def first_assertion(check: str, entry_point: str) -> list[str]:
                 test.msg = None  # often calls the function once more
                 names = {n.id for n in ast.walk(test) if isinstance(n, ast.Name)}
                 if "candidate" in names and names <= _PLAIN:
-                    return [ast.unparse(_Renamed(entry_point).visit(test))]
+                    return [renamed(test, entry_point)]
     return []
 
 
@@ -111,13 +109,3 @@ _PLAIN = {
     "sum",
     "tuple",
 }
-
-
-class _Renamed(ast.NodeTransformer):
-    """`candidate` under its own name."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def visit_Name(self, node: ast.Name) -> ast.Name:
-        return ast.Name(self._name, node.ctx) if node.id == "candidate" else node

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from docendo.data.files import Raw
+from docendo.data.python import parsed
 from docendo.data.rows import Row, Text, fields
 from docendo.errors import DataError
 from docendo.types import Problem
@@ -88,7 +89,5 @@ def _entry_point(tests: list[str], reference: str) -> str | None:
 
 
 def _walk(source: str) -> Iterator[ast.AST]:
-    try:
-        return ast.walk(ast.parse(source))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return iter(())
+    tree = parsed(source)
+    return ast.walk(tree) if tree else iter(())

@@ -41,6 +41,8 @@ READERS: Mapping[str, str] = {
     "folio": "labels",
     "humaneval": "humaneval",
     "mbpp": "mbpp",
+    "leetcode": "leetcode",
+    "apps": "apps",
 }
 """Readers by name, each with the module it is in."""
 SCHOOL = "school"

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 ENOUGH_TIMEOUTS = 1  # of the tests of one list; the others then count as failed without being run
+EXTRACTION = 5.0  # seconds of processor time to find the program in a text
 MOST_SHOWN = 300  # characters of a value in a description
 
 
@@ -35,6 +36,7 @@ def main(settings: dict[str, Any]) -> None:
     """Serve jobs from the socket on descriptor 0 until it closes; a job brings the program's two pipes with it."""
     rights.give_up(settings)
     signal.signal(signal.SIGALRM, _late)
+    signal.signal(signal.SIGVTALRM, _late)
     with socket.socket(fileno=0) as door:
         while True:
             mark, pipes, _, _ = socket.recv_fds(door, 1, 2)
@@ -79,7 +81,12 @@ def _results(
     The behaviour key comes after the visible tests, as {"key"}.
     """
     known = extract.defined_names(job["setup"])
-    found = extract.find_program(job["text"], job["entry_point"], job["starter"], known)
+    signal.setitimer(signal.ITIMER_VIRTUAL, EXTRACTION)
+    try:
+        found = extract.find_program(job["text"], job["entry_point"], job["starter"], known)
+    except OutOfTime:
+        found = None
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     if found is None or (job["truncated"] and not found.complete):
         yield {"program": None, "cut": found is not None}
         return
@@ -161,6 +168,7 @@ class Link:
         return str(reply.get("printed"))
 
     def _begin(self, message: dict[str, Any]) -> dict[str, Any]:
+        self.end()
         if self.fault:
             _raise(self.fault)
         self._deadline = time.monotonic() + self._settings["seconds"] + 2

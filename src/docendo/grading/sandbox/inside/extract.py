@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 TAIL = 200_000  # characters at a text's end that are read
 TRIES = 60  # cuts that are tried to make a run of lines parse
+STARTS = 40  # lines that begin like code from which a run is tried
 _LANGUAGES = ("", "python", "python3", "py", "py3", "python2", "pycon", "code")
 _STARTS = ("def ", "class ", "import ", "from ", "@", "async def ")
 
@@ -113,11 +114,24 @@ def find_program(
     )
     fenced = list(_fenced(text))
     wanted = entry_point.replace("Solution().", "") if entry_point else None
-    for pieces in (_pieces(fenced), _pieces(_unfenced(text, fenced)), _bodies(fenced, text, starter, wanted)):
+    for look in (_pieces_of_fences, _pieces_of_text, _pieces_of_bodies):
+        pieces = look(fenced, text, starter, wanted)
         chosen = next((p for p in reversed(pieces) if _answers(p.tree, wanted)), None)
         if chosen is not None:
             return _assembled(chosen, pieces, known, offset)
     return None
+
+
+def _pieces_of_fences(
+    fenced: list[tuple[str, int, bool]], text: str, starter: str, wanted: str | None
+) -> list[_Piece]:
+    return _pieces(fenced)
+
+
+def _pieces_of_text(
+    fenced: list[tuple[str, int, bool]], text: str, starter: str, wanted: str | None
+) -> list[_Piece]:
+    return _pieces(_unfenced(text, fenced))
 
 
 def _answers(tree: ast.Module, wanted: str | None) -> bool:
@@ -268,9 +282,11 @@ def _unfenced(text: str, fenced: list[tuple[str, int, bool]]) -> Iterator[tuple[
         yield text, 0, False
         return
     inside = [(start, start + len(code)) for code, start, _ in fenced]
-    at, ends = 0, 0
+    at = ends = tried = 0
     for line in text.split("\n"):
-        if at >= ends and line.startswith(_STARTS) and not any(a <= at < b for a, b in inside):
+        begins = tried < STARTS and at >= ends and line.startswith(_STARTS)
+        if begins and not any(a <= at < b for a, b in inside):
+            tried += 1
             run = _longest_run(text[at:])
             if run:
                 ends = at + len(run)
@@ -319,7 +335,9 @@ def _pieces(candidates: Iterable[tuple[str, int, bool]]) -> list[_Piece]:
     return found
 
 
-def _bodies(fenced: list[tuple[str, int, bool]], text: str, starter: str, wanted: str | None) -> list[_Piece]:
+def _pieces_of_bodies(
+    fenced: list[tuple[str, int, bool]], text: str, starter: str, wanted: str | None
+) -> list[_Piece]:
     """Pieces that are the rest of what the starter began."""
     if not starter.strip() or wanted is None:
         return []

@@ -129,20 +129,22 @@ def _one_test(
     dead = _relay(message, source, target, down[1], up[0], deadline)
     for fd in (down[1], up[0]):
         os.close(fd)
-    used = _ended(child)
+    out_of_cpu = _ended(child, settings["cpu_seconds"])
     if dead:
-        late = dead == "time" or used >= settings["cpu_seconds"]
+        late = dead == "time" or out_of_cpu
         wire.write_frame(target, wire.pack({"dead": "time" if late else "died"}))
     wire.write_frame(target, _ENDED)
 
 
-def _ended(child: int) -> float:
-    """End a fork and its process group; return the seconds of processor time that it used."""
+def _ended(child: int, seconds: int) -> bool:
+    """End a fork and its process group; return whether its processor time was over."""
     for kill in (os.killpg, os.kill):
         with suppress(OSError):
             kill(child, signal.SIGKILL)
-    _, _, used = os.wait4(child, 0)
-    return used.ru_utime + used.ru_stime + 0.05
+    _, status, used = os.wait4(child, 0)
+    # One that ignores the signal is killed a second later, and looks as if it had been killed here.
+    signalled = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU
+    return signalled or used.ru_utime + used.ru_stime >= seconds
 
 
 def _relay(

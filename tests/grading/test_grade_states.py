@@ -63,12 +63,13 @@ def test_a_cut_never_turns_an_answer_into_another(value: int, kept: int) -> None
         assert result.state is GradeState.TRUNCATED or result.score == 1.0
 
 
-@pytest.mark.parametrize("kind", ["code", "poetry"])
-def test_kinds_that_cannot_be_graded_say_so(kind: str) -> None:
-    with pytest.raises(ConfigError, match=kind):
-        grade(Problem("p", "q", "a", kind=kind), "Answer: a")  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match=kind):
-        answer_key(kind, "a")  # type: ignore[arg-type]
+def test_kinds_that_cannot_be_graded_say_so() -> None:
+    with pytest.raises(ConfigError, match="poetry"):
+        grade(Problem("p", "q", "a", kind="poetry"), "Answer: a")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="poetry"):
+        answer_key("poetry", "a")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="how they act"):
+        answer_key("code", "a")
 
 
 def label(answer: str, *labels: str) -> Problem:

@@ -317,11 +317,11 @@ class RunView:
 
     def samples_spent(self) -> Iterator[tuple[SampleRow, str | None, Usage]]:
         """`samples` of all finished problems, each with the model that answered and what it cost."""
-        columns = "problem, arm, fact.sample, fact.request, lesson, state, score, answer, key, model"
+        columns = "problem, arm, fact.sample, fact.request, lesson, state, score, answer, key, detail, model"
         join = "LEFT JOIN replies ON (replies.request, replies.sample) = (fact.request, fact.sample)"
         for row in self._facts(f"{columns}, {_TOKENS}", "samples", None, join):
-            usage = Usage() if row[9] is None else Usage(*row[10:])
-            yield SampleRow(*(*row[:5], _grade(row[5:9]))), row[9], usage
+            usage = Usage() if row[10] is None else Usage(*row[11:])
+            yield SampleRow(*(*row[:5], _grade(row[5:10]))), row[10], usage
 
     def exams_spent(self) -> Iterator[tuple[str, str, str, Usage]]:
         """What the exams after each lesson cost, by model: (problem, lesson, model, usage)."""

@@ -106,7 +106,9 @@ class Road:
         name, plan = taught.problem.id, self.settings
         weighed = plan.pooling == "weighed"
         if plan.allocation == "fixed":
-            return await examine(name, drafts, exam, self._exam_call, self.ask, weighed=weighed, judge=self.judge)
+            return await examine(
+                name, drafts, exam, self._exam_call, self.ask, weighed=weighed, judge=self.judge
+            )
         return await examine_adaptively(
             name,
             drafts,

@@ -35,3 +35,7 @@ class StoreError(DocendoError):
     """A run folder that cannot be read or written: another version, a full disk, not a run at all."""
 
     exit_code = 4
+
+
+class GradingError(DocendoError):
+    """An answer that the grader could not judge within its limits of time and memory."""

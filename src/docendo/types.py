@@ -96,7 +96,7 @@ class Grade:
 
     `answer` is the extracted answer as written, `key` its equivalence key: answers with equal keys are
     the same answer when votes are counted. `detail` says what the judgement rests on, as JSON, where the key does not
-    say all: of code, what came of the tests.
+    say all: of code, what came of the tests; of what the grader failed at, why.
     """
 
     state: GradeState

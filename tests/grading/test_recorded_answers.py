@@ -47,12 +47,11 @@ def test_plain_number_golds_have_exact_keys(shared_data: Path) -> None:
 
 
 def test_it_agrees_with_recorded_judgements_of_real_models(shared_data: Path) -> None:
-    """Measured: 0.9940 on `recorded` rows, 0.9989 on `recomputed` ones.
+    """Measured: 0.9921 on `recorded` rows, 0.9967 on `recomputed` ones; `benchmarks/grader.py` has the rest.
 
-    All disagreements were read. Of the 71 recorded ones 55 are the sources' own faults ("$42.00" judged not
-    to be 42, the first box taken instead of the last); most others are texts that state no answer and whose
-    last line ends in another number ("Judy makes $7425 in 1 week"). The floors leave no room for a broken
-    rule.
+    All 121 disagreements were read. On 109 rows it accepts what its source did not read: "$42.00", "$118 000", the
+    last box and not the first, the answer before "for 2 weeks". On most of the other 12 the text gives no answer, or
+    another one than its source took from it.
     """
     seen: Counter[str] = Counter()
     same: Counter[str] = Counter()
@@ -66,8 +65,8 @@ def test_it_agrees_with_recorded_judgements_of_real_models(shared_data: Path) ->
     shares = {label: same[label] / seen[label] for label in seen}
     print(f"agreement: {shares}")
     assert seen["recorded"] > 10_000
-    assert shares["recorded"] >= 0.992
-    assert shares["recomputed"] >= 0.997
+    assert shares["recorded"] >= 0.991
+    assert shares["recomputed"] >= 0.995
 
 
 def test_it_agrees_with_recorded_judgements_of_harder_mathematics(shared_data: Path) -> None:

@@ -4,14 +4,16 @@
 same equivalence without a text. One file a kind does the reading and the keys; nothing here evaluates or imports
 what a model wrote (programs run in a sandbox, see `code`), and nothing here knows lessons, students or votes.
 
-Two answers are the same answer exactly when their keys are equal. A text and its gold answer are compared in
-one place, `_same`: where a slower judge of mathematics will stand behind the exact one.
+Two answers are the same answer exactly when their keys are equal. Against a gold answer more may be accepted, in
+one place, `_same`. Formulas are read in worker processes (`judge`), which bound what they cost.
 """
 
 from __future__ import annotations
 
-from docendo.errors import ConfigError
-from docendo.grading import code, exact, label, math
+import json
+
+from docendo.errors import ConfigError, GradingError
+from docendo.grading import code, exact, judge, label, math
 from docendo.grading.extract import Found
 from docendo.types import KINDS, Grade, GradeState, Kind, Problem
 
@@ -51,6 +53,13 @@ def grade(
         return Grade(GradeState.FAILED)
     if problem.kind == "code":
         return code.grade(problem, text, truncated=truncated, exam=exam, sandbox=sandbox)
+    try:
+        return _judged(problem, text, truncated)
+    except GradingError as error:
+        return Grade(GradeState.FAILED, detail=json.dumps({"failed": str(error)}))
+
+
+def _judged(problem: Problem, text: str, truncated: bool) -> Grade:
     found = _read(problem, text)
     if truncated and (found is None or not found.complete):
         return Grade(GradeState.TRUNCATED)
@@ -59,7 +68,7 @@ def grade(
     key = answer_key(problem.kind, found.text)
     if problem.answer is None:
         return Grade(GradeState.OK, None, found.text, key)
-    right = _same(key, answer_key(problem.kind, problem.answer))
+    right = _same(problem.kind, problem.answer, found.text)
     return Grade(GradeState.OK, 1.0 if right else 0.0, found.text, key)
 
 
@@ -72,20 +81,30 @@ async def agrade(
     exam: bool = False,
     sandbox: str = "auto",
 ) -> Grade:
-    """`grade` without holding up the event loop: programs run in workers, several at once."""
+    """`grade` without holding up the event loop: programs run in workers, several at once.
+
+    Most other texts are judged at once. One whose formula a worker process must be asked about is judged on a thread
+    of the grader's own.
+    """
     if problem.kind == "code" and not failed:
         return await code.agrade(problem, text, truncated=truncated, exam=exam, sandbox=sandbox)
-    return grade(problem, text, truncated=truncated, failed=failed)
+    try:
+        with judge.nowait():
+            return grade(problem, text, truncated=truncated, failed=failed)
+    except judge.WouldWait:
+        return await judge.aside(lambda: grade(problem, text, truncated=truncated, failed=failed))
 
 
 def answer_key(kind: Kind, answer: str) -> str:
     r"""Return the text that equivalent answers share, such as `n:3/4` for 0.75, 3/4 and \frac{3}{4}.
 
-    Keys begin with `n:` (an exact number) or `s:` (a normalised string); keys of different kinds of problem
-    are not comparable.
+    Keys begin with `n:` (an exact number), `v:` (another number), `e:` (a formula with letters), `t:` (a list, tuple,
+    interval, matrix, equation) or `s:` (words, and what is no known form); keys of different kinds of problem are not
+    comparable.
 
     Raises:
-        ConfigError: answers of this kind cannot be compared yet.
+        ConfigError: answers of this kind cannot be compared.
+        GradingError: the answer takes more time or memory than it may.
     """
     if kind == "math":
         return math.key(answer)
@@ -104,8 +123,10 @@ def _read(problem: Problem, text: str) -> Found | None:
     raise _unsupported(problem.kind)
 
 
-def _same(key: str, gold: str) -> bool:
-    return key == gold
+def _same(kind: Kind, gold: str, answer: str) -> bool:
+    if kind == "math":
+        return math.same(gold, answer)
+    return answer_key(kind, gold) == answer_key(kind, answer)
 
 
 def _unsupported(kind: str) -> ConfigError:

@@ -16,8 +16,10 @@ LABELS = 20
 """Labels, from the last, that are tried; one is enough unless what follows it is blank or a question."""
 
 _BOX = re.compile(r"(\\(?:boxed|fbox)\s{0,9}\{)|\\.|[{}]", re.DOTALL)
+# "The answer is obtained by ..." and "to arrive at this answer:" speak of an answer and do not give it.
 _LABEL = re.compile(
-    r"\banswers?\b[*_]{0,3}(?:[ \t]{1,4}(?:to|for|of)\b[^.:\n]{0,80}?)?[ \t]{0,4}(?::|=|\bis\b|\bare\b)|####",
+    r"(?<!\bthis )\banswers?\b[*_]{0,3}(?:[ \t]{1,4}(?:to|for|of)\b[^.:\n]{0,80}?)?[ \t]{0,4}"
+    r"(?::|=|\b(?:is|are)\b(?!\s+(?:obtained|found|valid|wrong|incorrect|correct|derived|calculated|reached|(?:negative|positive)\s+(?:because|since))\b))|####",
     re.IGNORECASE,
 )
 _PADDING = " \t\r*:`"

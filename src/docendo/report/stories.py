@@ -20,6 +20,7 @@ as their index in `MARKS`. Scores are null where there is none.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -176,11 +177,16 @@ class _Teller:
         }
 
     def _written(self, record: ProblemRecord, row: SampleRow | ExamRow) -> int:
-        """What the model wrote; of a call that failed, why."""
+        """What the model wrote; of a call or a grading that failed, why."""
         reply = record.reply(row)
         if reply is None:
             return -1
-        return self.strings.add(reply.text if reply.stop != "error" else f"the call failed: {reply.error}")
+        if reply.stop == "error":
+            return self.strings.add(f"the call failed: {reply.error}")
+        if row.grade.state is GradeState.FAILED and row.grade.detail:
+            why = json.loads(row.grade.detail).get("failed", "the grader failed")
+            return self.strings.add(f"{reply.text}\n\n(Not graded: {why}.)")
+        return self.strings.add(reply.text)
 
 
 def _groups(record: ProblemRecord, taught: Sequence[SampleRow]) -> list[AnswerGroup]:

@@ -188,7 +188,7 @@ def served(server: str, python: str, folder: Path) -> Iterator[dict[str, str]]:
                         command(server, python, path, role, port),
                         stdout=log,
                         stderr=subprocess.STDOUT,
-                        env=os.environ | ENVIRONMENT,
+                        env=os.environ | ENVIRONMENT | {"VLLM_CPU_OMP_THREADS_BIND": str(len(processes))},
                         start_new_session=True,
                     )
                 )
@@ -208,7 +208,6 @@ def served(server: str, python: str, folder: Path) -> Iterator[dict[str, str]]:
 
 
 ENVIRONMENT = {
-    "VLLM_CPU_OMP_THREADS_BIND": "0-1",
     "VLLM_CPU_KVCACHE_SPACE": "1",
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
@@ -223,6 +222,7 @@ def command(server: str, python: str, path: Path, role: str, port: int) -> list[
     return [
         str(Path(python).with_name("vllm")), "serve", str(path), "--served-model-name", role, "--host", "127.0.0.1",
         "--port", str(port), "--max-model-len", "512", "--dtype", "float32", "--max-num-seqs", "64",
+        "--enforce-eager",  # compiling takes longer than all that is asked of it here
     ]  # fmt: skip
 
 

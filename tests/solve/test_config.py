@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -287,3 +288,10 @@ class TestRun:
     def test_stored_settings_are_plain_values(self) -> None:
         settings = configured(None, {"teacher": ModelSpec(model="openai:x", stop=("a",))}).settings
         assert Settings.of(json.loads(json.dumps(settings.stored()))) == settings
+
+
+def test_the_run_files_in_the_docs_are_run_files(root: Path, file: Write) -> None:
+    shown = re.findall(r"```toml\n(.*?)```", (root / "docs" / "models.md").read_text(), re.DOTALL)
+    assert len(shown) > 6
+    for text in shown:
+        assert configured(file(text), {}).settings.students

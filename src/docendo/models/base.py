@@ -93,8 +93,8 @@ def telling(model: Model) -> TellsLikelihood:
     if model.capabilities.loglikelihood and isinstance(model, TellsLikelihood):
         return model
     raise ModelError(
-        f"{model.name}: tells no log-likelihoods. Models that do: school:, hf:, vllm:, and servers that return the "
-        "log-probabilities of a prompt (vLLM's do); for others choose exams that are answered"
+        f"{model.name}: tells no log-likelihoods. Models that do: school:, hf:, vllm:, and those in completion mode on "
+        "servers that return the log-probabilities of a prompt (vLLM's do); for others choose exams that are answered"
     )
 
 

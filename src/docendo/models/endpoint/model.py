@@ -10,20 +10,21 @@ import contextlib
 import random
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from docendo.errors import ConfigError, ModelError
 from docendo.models.base import Capabilities
-from docendo.models.endpoint import faults, wire
+from docendo.models.endpoint import faults, likelihood, wire
 from docendo.models.endpoint.address import Address, address_of, identity
 from docendo.models.endpoint.door import Door, Ticket
 from docendo.models.endpoint.faults import Fault
+from docendo.models.endpoint.likelihood import EchoCall, Told
 from docendo.models.endpoint.pool import Endpoints
 from docendo.models.endpoint.rate import Rate
 from docendo.models.spec import ModelSpec
-from docendo.types import Call, Reply
+from docendo.types import Call, Prompt, Reply
 
 if TYPE_CHECKING:
     import httpx2
@@ -108,6 +109,7 @@ class EndpointModel:
         return Capabilities(
             chat=self._chat,
             completion=not self._chat,
+            loglikelihood=not self._chat,
             continue_partial="continue_final_message" not in self._dropped,
             parameters=self._spec.parameters,
             context=self._spec.context,
@@ -191,6 +193,38 @@ class EndpointModel:
                 broken.exception()
             finished.put_nowait(None)
 
+    async def loglikelihood(self, pairs: Sequence[tuple[Prompt, str]]) -> list[tuple[float, int]]:
+        """How likely each continuation is after its prompt; see `TellsLikelihood`.
+
+        Raises:
+            ModelError: the model is spoken to in chats, or its server does not tell; the message says what would.
+        """
+        if self._chat:
+            raise ModelError(
+                f"{self._name}: log-likelihoods can only be asked of a server that completes texts: set its mode to "
+                "completion"
+            )
+        broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def one(i: int, prompt: Prompt, text: str) -> tuple[float, int]:
+            if not isinstance(prompt, str):
+                raise ModelError(f"{self._name}: pair {i}: this model completes texts and cannot chat")
+            call = likelihood.call_of(self._name, prompt, text)
+            await self._requests.take(1)
+            reply = await self._answer(call, await self._door.enter(), broken)
+            if not isinstance(reply, Told):
+                raise ModelError(
+                    f"{self._name}: pair {i}: {(reply.error or '').removeprefix(f'{self._name}: ')}"
+                )
+            return reply.total, reply.tokens
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(one(i, *pair)) for i, pair in enumerate(pairs)]
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return [task.result() for task in tasks]
+
     # --- one call -----------------------------------------------------------------------------------------
 
     async def _answer(self, call: Call, ticket: Ticket, broken: asyncio.Future[None]) -> Reply:
@@ -251,7 +285,10 @@ class EndpointModel:
             return replace(fault, message=self._address.hidden(fault.message))
         if "ratelimit" in "".join(headers):  # few servers have them, and looking for each takes its time
             self._door.pause(min(faults.pause_of(headers) or 0.0, _PAUSE))
-        outcome = wire.reply(body, call, asyncio.get_running_loop().time() - began)
+        seconds = asyncio.get_running_loop().time() - began
+        if isinstance(call, EchoCall):
+            return likelihood.told(body, call, seconds)
+        outcome = wire.reply(body, call, seconds)
         if isinstance(outcome, Reply) and outcome.stop != "error":
             self._answered = True
             used = outcome.usage.prompt - outcome.usage.cached + outcome.usage.completion
@@ -269,9 +306,8 @@ class EndpointModel:
             raw = [(k.encode("ascii"), v.encode("utf-8")) for k, v in self._address.headers.items()]
             self._to = httpx2.URL(self._url), raw, {**timeouts, "write": limits.read_timeout, "pool": None}
         url, headers, timeout = self._to
-        body = wire.request(
-            call, self._address.model, chat=self._chat, dropped=self._dropped, extra=self._spec.body
-        )
+        extra = self._spec.body | (likelihood.FIELDS if isinstance(call, EchoCall) else {})
+        body = wire.request(call, self._address.model, chat=self._chat, dropped=self._dropped, extra=extra)
         request = httpx2.Request("POST", url, headers=headers, content=body, extensions={"timeout": timeout})
         async with self._endpoints.connections(self._address).one() as connection:
             response = await connection.handle_async_request(request)

@@ -23,6 +23,7 @@ from docendo.data.source import Dropped
 from docendo.errors import DataError
 from docendo.types import Problem
 
+ROW = MathRow
 OPTIONS: Mapping[str, str] = {"snapshot": "only these, such as 2023-10; several with commas"}
 
 DUPLICATE = "the same question as in an earlier snapshot"

@@ -35,6 +35,9 @@ class Gsm8kRow(Row):
     id: Text | None = None
 
 
+ROW = Gsm8kRow
+
+
 def reader(options: Mapping[str, str]) -> Callable[[Raw], Problem]:
     """Return the function that makes a problem of one row."""
 
@@ -45,7 +48,11 @@ def reader(options: Mapping[str, str]) -> Callable[[Raw], Problem]:
             solution, mark, answer = row.answer.rpartition("####")
             if not mark or not answer.strip():
                 raise DataError(f"{raw.where}: field 'answer' should end in '#### ' and the answer")
-        id = row.id or f"gsm8k/{raw.file.removeprefix('gsm8k_').removeprefix('gsm8k-')}/{raw.number}"
+        id = (
+            row.id
+            or raw.name
+            or f"gsm8k/{raw.file.removeprefix('gsm8k_').removeprefix('gsm8k-')}/{raw.number}"
+        )
         return Problem(
             id,
             row.question,

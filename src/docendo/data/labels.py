@@ -102,7 +102,7 @@ def _label(raw: Raw, name: str, alternatives: list[list[str]]) -> tuple[str | No
 def _id(raw: Raw, name: str) -> str:
     value = raw.values.get(name)
     if value is None:
-        return f"{raw.file}/{raw.number}"
+        return raw.name or f"{raw.file}/{raw.number}"
     if not isinstance(value, str | int) or isinstance(value, bool) or not str(value).strip():
         raise DataError(
             f"{raw.where}: field {name!r} should be a string or a whole number, not {called(value)}"

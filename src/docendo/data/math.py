@@ -63,6 +63,9 @@ class MathRow(Row):
     is_static: bool | None = None
 
 
+ROW = MathRow
+
+
 def reader(options: Mapping[str, str]) -> Callable[[Raw], Problem]:
     """Return the function that makes a problem of one row."""
 

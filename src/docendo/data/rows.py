@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from docendo.data.files import Raw, called, read_raw
@@ -40,6 +40,15 @@ Answer = Annotated[Text, BeforeValidator(_written)]
 """A string with something in it, or a number, which becomes one."""
 
 R = TypeVar("R", bound=Row)
+
+
+def known_fields(row: type[Row]) -> frozenset[str]:
+    """Return every name under which `row` knows a field."""
+    names: set[str] = set()
+    for name, field in row.model_fields.items():
+        alias = field.validation_alias
+        names |= {str(choice) for choice in alias.choices} if isinstance(alias, AliasChoices) else {name}
+    return frozenset(names)
 
 
 def fields(raw: Raw, row: type[R]) -> R:

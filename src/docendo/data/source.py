@@ -8,8 +8,9 @@ package with two names:
 - `reader(options)`, which returns a function from one `Raw` row to a `Problem`, to `Dropped` where the problem is left
   out for a reason to be counted, or to None where it was not asked for. It raises `DataError` for a bad row.
 
-It may also have `rows(path, options)`, which yields the rows where they do not stand in one file. Options for all
-readers are here: `ids=FILE` and `group=FIELD`.
+It may also have `rows(path, options)`, which yields the rows where they do not stand in one file; `PRESETS`, options
+by reader where one module is several; `ROW`, the model of its rows; and `options(given)` in place of `OPTIONS`. Options
+for all readers are here: `ids=FILE` and `group=FIELD`.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ READERS: Mapping[str, str] = {
     "mbpp": "mbpp",
     "leetcode": "leetcode",
     "apps": "apps",
+    "hub": "hub",
 }
 """Readers by name, each with the module it is in."""
 SCHOOL = "school"
@@ -124,7 +126,8 @@ def stream(source: str | Path | Source, notes: Notes | None = None) -> Iterator[
         yield from _chosen(_school(source), _check_options(source, {}), notes, source.path)
         return
     module = import_module(f"docendo.data.{READERS[source.reader]}")
-    options = _check_options(source, module.OPTIONS)
+    own = module.options(source.options) if hasattr(module, "options") else module.OPTIONS
+    options = _check_options(source, own)
     make = module.reader({**_defaults(module, source.reader), **options})
     yield from _chosen(_made(_rows(module, source), make, notes), options, notes, source.path)
 

@@ -1,0 +1,196 @@
+"""Programming problems on the whole road: a server writes programs, exams see visible tests, a killed run goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import docendo
+from docendo.errors import DocendoError
+from docendo.grading import sandbox
+from docendo.models.endpoint.mock import Answer, MockServer, Request
+from docendo.models.scripted import ScriptedModel
+from docendo.solve.run import solve
+from docendo.store import Store
+from docendo.types import Call, Problem
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("bwrap") is None, reason="running programs needs bubblewrap (apt-get install bubblewrap)"
+)
+
+FACTORS = (2, 3, 5, 7)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _workers() -> Iterator[None]:
+    yield
+    sandbox.close_all()
+
+
+def times(factor: int) -> Problem:
+    name = f"times{factor}"
+    return Problem(
+        name,
+        f"Write {name}(n), which returns {factor} times n.",
+        kind="code",
+        family="times",
+        meta={
+            "entry_point": name,
+            "visible": [{"args": [0], "expected": 0}, {"args": [1], "expected": factor}],
+            "hidden": [{"args": [-4321], "expected": -4321 * factor}],
+        },
+    )
+
+
+PROBLEMS = [times(factor) for factor in FACTORS]
+
+
+def program(name: str, factor: str) -> str:
+    return f"```python\ndef {name}(n):\n    return {factor} * n\n```"
+
+
+def asked_of(text: str) -> tuple[str, str]:
+    """Name and factor of the problem that a prompt ends with."""
+    words = text.rpartition("Write times")[2]
+    factor = words.partition("(")[0]
+    return f"times{factor}", factor
+
+
+def test_exams_choose_the_program_that_is_right_where_visible_tests_do_not_tell() -> None:
+    """Most of the teacher's programs pass all visible tests and are wrong; the lesson of the right one teaches."""
+
+    def teacher(call: Call) -> str:
+        name, factor = asked_of(str(call.prompt))
+        if call.purpose == "teach" and call.sample % 3 == 0:
+            return f"Multiply.\n{program(name, factor)}"
+        # Right on what is visible, wrong below 0.
+        return f"Look it up.\n```python\ndef {name}(n):\n    return {factor} * n if n >= 0 else 0\n```"
+
+    def student(call: Call) -> str:
+        name, factor = asked_of(str(call.prompt))
+        return program(name, factor if "Multiply." in str(call.prompt) else "0")
+
+    models = {"t": ScriptedModel("t", teacher), "s": ScriptedModel("s", student)}
+    plan = {"teacher": "t", "students": ("s",), "lessons": 6, "exam_problems": 2, "repeats": 1}
+    run = solve(PROBLEMS, out=None, models=models, equal_cost=False, prompts="chat", **plan)
+    try:
+        arms = run.summary().overall.arms
+        assert {name: arms[name].accuracy.mean for name in ("greedy", "sc", "max", "oracle")} == {
+            "greedy": 0.0,
+            "sc": 0.0,
+            "max": 1.0,
+            "oracle": 1.0,
+        }
+        with run.view() as view:
+            samples, exams = list(view.samples()), list(view.exam_answers())
+            assert {row.score for row in view.lessons()} == {1.0, 0.5}  # V-scores: 0 * 0 is right as well
+        assert all("hidden" not in json.loads(row.grade.detail or "") for row in exams)
+        taught = [json.loads(row.grade.detail or "") for row in samples]
+        assert all(detail["visible"] == [2, 2] for detail in taught)
+        assert {tuple(detail["hidden"]) for detail in taught} == {(0, 1), (1, 1)}
+    finally:
+        shutil.rmtree(run.folder)
+
+
+def test_without_a_sandbox_no_model_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    sandbox.ready.cache_clear()
+    model = ScriptedModel("m", lambda call: "")
+    with pytest.raises(DocendoError, match="apt-get install bubblewrap"):
+        docendo.solve(PROBLEMS, out=tmp_path / "run", models={"m": model}, teacher="m", students=("m",))
+    sandbox.ready.cache_clear()
+    assert not model.seen
+    assert not (tmp_path / "run").exists()
+
+
+# --- a real server, and a kill ------------------------------------------------------------------------------
+
+
+class Server:
+    """Writes programs, never the same text twice, some right and some wrong; counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.requests: list[str] = []
+        self._number = itertools.count()
+
+    def __call__(self, request: Request) -> Answer:
+        number = next(self._number)
+        self.requests.append(hashlib.sha256(request.body).hexdigest())
+        name, factor = asked_of(request.text)
+        wrong = number % 3 == 0
+        return Answer.chat(f"Strategy {number}.\n{program(name, '1' if wrong else factor)}")
+
+
+def counted(path: Path) -> int:
+    """Verdicts that are recorded in a run that somebody may be writing."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{path / 'run.sqlite'}?mode=ro", uri=True)) as db:
+            return int(db.execute("SELECT count(*) FROM verdicts").fetchone()[0])
+    except sqlite3.Error:
+        return 0
+
+
+def test_a_killed_run_of_a_real_server_runs_no_program_twice(tmp_path: Path) -> None:
+    problems, log, run = tmp_path / "problems.jsonl", tmp_path / "starts", tmp_path / "run"
+    rows = [
+        {"id": p.id, "question": p.question, "kind": "code", "family": p.family, "meta": p.meta}
+        for p in PROBLEMS
+    ]
+    problems.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    # Counts every sandbox that is started, on its way to the real one.
+    counter = tmp_path / "bin" / "bwrap"
+    counter.parent.mkdir()
+    counter.write_text(f'#!/bin/sh\necho start >> {log}\nexec {shutil.which("bwrap")} "$@"\n')
+    counter.chmod(0o755)
+    environment = os.environ | {"PATH": f"{counter.parent}:{os.environ['PATH']}", "OPENAI_API_KEY": "none"}
+    options = ["--lessons", "5", "--exam-problems", "2", "--repeats", "2", "--no-equal-cost"]
+    quiet = ["--quiet", "--no-report", "--json"]
+
+    def start(command: list[str]) -> subprocess.Popen[str]:
+        arguments = [sys.executable, "-m", "docendo", "solve", *command, *quiet]
+        return subprocess.Popen(
+            arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    server = Server()
+    with MockServer(server) as mock:
+        models = ["--teacher", "openai:m", "--student", "openai:m", "--base-url", mock.url]
+        with start([str(problems), *models, *options, "--out", str(run)]) as first:
+            while first.poll() is None and counted(run) < 30:
+                time.sleep(0.01)
+            first.send_signal(signal.SIGKILL)
+        before = counted(run)
+        with start(["--resume", str(run)]) as second:
+            _, said = second.communicate()
+    assert second.returncode == 0, said
+    with Store.read(run) as view:
+        assert view.done_ids() == {problem.id for problem in PROBLEMS}
+        verdicts, calls = list(view.verdicts()), list(view.calls())
+        facts = [*view.samples(), *view.exam_answers()]
+        sent = list(view.sent())
+    # Every call has a verdict, and every verdict is kept with what came of the tests.
+    assert all(row.grade.detail is not None for row in facts)
+    assert all(row.grade.detail is not None for row in verdicts)
+    assert len(calls) == len(facts)
+    # No recorded call was asked again, and no judged program was run again: at most those that were under way.
+    recorded = {row.call: row.session for row in calls}
+    assert not [key for key, session in sent if key in recorded and recorded[key] < session]
+    workers = len(os.sched_getaffinity(0))
+    starts = len(log.read_text().splitlines())
+    for_each_process = 2 + workers  # a trial with its checker, and a checker for each worker
+    assert before >= 30
+    assert starts <= len(verdicts) + 2 * for_each_process + workers
+    assert {row.session for row in verdicts} == {1, 2}

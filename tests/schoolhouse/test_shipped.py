@@ -67,3 +67,33 @@ def test_transformers_gives_the_same_greedy_tokens(name):
                 pad_token_id=0,
             )
         assert theirs[0, len(ids) :].tolist() == list(result.tokens)
+
+
+def test_a_thousand_greedy_answers_and_their_log_likelihoods_are_those_of_transformers():
+    """Each token must be the reference's choice after those before it, so that the whole is its greedy answer."""
+    torch = pytest.importorskip("torch", reason="needs the train extra")
+    transformers = pytest.importorskip("transformers", reason="needs the train extra")
+    torch.set_num_threads(1)
+    folder = SHIPPED / "student-2"
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    engine = Engine(folder)
+    texts = [
+        f"Question: {a.question}\nWorking: {a.solution}\nAnswer: {a.answer}\n\nQuestion: {b.question}\nWorking:"
+        for a, b in zip(EXAMS[::2], EXAMS[1::2], strict=True)  # of one family, as they stand together
+    ][:1008]
+    asked = sorted((engine.text.encode(text) for text in texts), key=len)  # batches of like lengths
+    answers = [list(result.tokens) for result in engine.generate([Request(ids, 48) for ids in asked])]
+    scores = engine.loglikelihood(list(zip(asked, answers, strict=True)))
+    assert len({tuple(ids) for ids in asked}) >= 1000
+    for start in range(0, len(asked), 48):
+        rows = [[*asked[i], *answers[i]] for i in range(start, min(start + 48, len(asked)))]
+        width = max(map(len, rows))
+        with torch.inference_mode():
+            padded = torch.tensor(
+                [row + [0] * (width - len(row)) for row in rows]
+            )  # what comes after is not seen
+            logs = model(padded).logits[:, :-1].log_softmax(-1)
+        for i, own in enumerate(logs, start):
+            at = torch.arange(len(asked[i]) - 1, len(asked[i]) + len(answers[i]) - 1)
+            assert own[at].argmax(-1).tolist() == answers[i]
+            assert scores[i].total == pytest.approx(own[at, answers[i]].double().sum().item(), abs=1e-4)

@@ -51,9 +51,10 @@ class Scratch:
 class Llama:
     """A model's weights, laid out for products with row-major activations.
 
-    Weights are kept as (in, out). Query, key and value weights are one matrix, gate and up another. Three
+    Weights are kept as (in, out). Query, key and value weights are one matrix, gate and up another. Four
     things are folded in once instead of being computed for each token: the gains of the norms go into
-    the matrices after them, 1/sqrt(head_dim) goes into the queries, and the features of queries and keys are
+    the matrices after them, 1/sqrt(head_dim) goes into the queries, gate and up change their signs (exp(-gate)
+    is what is wanted, and the product of both stays the same), and the features of queries and keys are
     reordered so that the two which a rotary position turns together are neighbours: the turn is then one
     product of complex numbers, and dot products do not depend on the order of features.
 
@@ -78,7 +79,7 @@ class Llama:
             self._out.append(_in_out(read(at + "self_attn.o_proj.weight")))
             gain = read(at + "post_attention_layernorm.weight")
             gate, up = read(at + "mlp.gate_proj.weight"), read(at + "mlp.up_proj.weight")
-            self._gate_up.append(_in_out(np.concatenate([gate, up]) * gain))
+            self._gate_up.append(_in_out(np.concatenate([gate, up]) * -gain))
             self._down.append(_in_out(read(at + "mlp.down_proj.weight")))
         head = self.embedding if config.tied else read("lm_head.weight")
         self._head = _in_out(head * read("model.norm.weight"))
@@ -129,8 +130,7 @@ class Llama:
         np.matmul(self._normed(x), self._gate_up[layer], out=gate_up)
         gate, up = gate_up[:, : c.intermediate], gate_up[:, c.intermediate :]
         active = get("active", n, c.intermediate)
-        np.negative(gate, out=active)
-        np.exp(active, out=active)
+        np.exp(gate, out=active)
         active += 1
         np.divide(gate, active, out=active)
         active *= up

@@ -91,9 +91,12 @@ class _TreeAttention:
     def __call__(self, layer: int, q: Floats, kv: Floats) -> Floats:
         stored = self._store.kv[layer]
         stored[self._start : self._start + len(kv)] = kv
-        out = self._llama.scratch.get("attended", *q.shape)
+        get = self._llama.scratch.get
+        out = get("attended", *q.shape)
         for rows, keys, bias in self._masks.tiles:
-            out[rows] = self._tile(q[rows], stored[keys], bias)
+            seen = get("seen", len(keys), stored.shape[1])
+            np.take(stored, keys, axis=0, out=seen, mode="clip")  # "raise" would buffer
+            out[rows] = self._tile(q[rows], seen, bias)
         return out
 
     def _tile(self, q: Floats, kv: Floats, bias: Floats) -> Floats:

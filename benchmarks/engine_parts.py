@@ -36,8 +36,12 @@ class Clock:
             self.seconds[self._open[-1]] += now - self._since
         self._since = now
 
-    def wrap(self, name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+    def wrap(self, name: str, work: Callable[..., Any], within: str | None = None) -> Callable[..., Any]:
+        """`work`, timed as `name`; only where `within` is being timed, if that is given."""
+
         def timed(*args: Any, **named: Any) -> Any:
+            if within is not None and self._open[-1:] != [within]:
+                return work(*args, **named)
             self._turn()
             self._open.append(name)
             try:
@@ -62,11 +66,11 @@ class Products:
 def watch(clock: Clock) -> None:
     """Put the clock around the engine's parts; for the rest of this process."""
     plain: Any = llama
-    numpy, softmax = plain.np, plain.exact_softmax
-    plain.np = Products(numpy, clock.wrap("products with weights", numpy.matmul))
-    # The softmax of attention multiplies by ones, in the same module: that belongs to attention.
-    plain.Llama.layer = clock.wrap("norms, activations, rotary positions", plain.Llama.layer)
-    plain.Llama.logits = clock.wrap("norms, activations, rotary positions", plain.Llama.logits)
+    rest = "norms, activations, rotary positions"
+    # Not within attention, whose softmax multiplies by ones in the same module.
+    plain.np = Products(plain.np, clock.wrap("products with weights", plain.np.matmul, within=rest))
+    plain.Llama.layer = clock.wrap(rest, plain.Llama.layer)
+    plain.Llama.logits = clock.wrap(rest, plain.Llama.logits)
     for module, owner, method, name in (
         (decode, "_Layout", "attend", "attention of answers"),
         (decode, "_Layout", "__init__", "copying keys and values into tiles"),
@@ -79,9 +83,6 @@ def watch(clock: Clock) -> None:
     gen: Any = generate
     gen.draw = clock.wrap("drawing tokens", gen.draw)
     gen.Engine.generate = clock.wrap("all else", gen.Engine.generate)
-    timed = clock.wrap("softmax of attention", softmax)
-    for module in (decode, prefill):
-        vars(module)["exact_softmax"] = timed
 
 
 def requests_of(task: Task) -> list[list[Request]]:

@@ -66,7 +66,12 @@ def request(
 
 def seed_of(call: Call) -> int:
     """The seed of one call, below 2**31: the run's seed is in the hash of the request, and samples differ."""
-    digest = hashlib.sha256(f"{call.request} {call.sample}".encode()).digest()
+    return seed_of_key((call.request, call.sample))
+
+
+def seed_of_key(key: tuple[str, int]) -> int:
+    """`seed_of` the call with this request and sample."""
+    digest = hashlib.sha256(f"{key[0]} {key[1]}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
 

@@ -16,13 +16,12 @@ from dataclasses import replace
 from docendo.models.endpoint.mock import Answer, Request
 
 _SUM = re.compile(r"(\d+) plus (\d+)")
-_EACH = 10  # calls of a thousand that meet each fault
 
 
 class FaultyModel:
     """A `MockServer` handler that answers "A plus B" (the last in the prompt), right or wrong by the request.
 
-    Of `faults`, each is met by about a hundredth of all calls. Most pass: the call's first request, or its first two,
+    Of `faults`, each is met by `each` of a thousand calls. Most pass: the call's first request, or its first two,
     meet it, and the next is answered. `asked` counts requests by call, `answered` those that were answered well;
     `met` counts calls by the fault that they met.
     """
@@ -44,12 +43,14 @@ class FaultyModel:
     ODD = ("empty content", "two choices", "slow")  # replies all the same
     FAULTS = PASSING + LASTING + ODD
 
-    def __init__(self, faults: tuple[str, ...] = FAULTS, *, stall: float = 2.0, slow: float = 1.0) -> None:
+    def __init__(
+        self, faults: tuple[str, ...] = FAULTS, *, each: int = 10, stall: float = 9.0, slow: float = 1.0
+    ) -> None:
         """`stall` seconds are to be longer than the client's read timeout; `slow` is the delay of the slow tail."""
         self.asked: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
         self.met: Counter[str] = Counter()
-        self._faults, self._stall, self._slow = faults, stall, slow
+        self._faults, self._each, self._stall, self._slow = faults, each, stall, slow
 
     def __call__(self, request: Request) -> Answer:
         """The answer to a request for a chat or a completion."""
@@ -67,7 +68,7 @@ class FaultyModel:
 
     def _fault(self, key: bytes) -> str | None:
         """Which fault a call meets: the same share for each, and none for most calls."""
-        number = int.from_bytes(key[:4], "big") % 1000 // _EACH
+        number = int.from_bytes(key[:4], "big") % 1000 // self._each
         return (
             self.FAULTS[number] if number < len(self.FAULTS) and self.FAULTS[number] in self._faults else None
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 import shutil
 import tomllib
@@ -14,7 +15,8 @@ from docendo.exams.select import ProblemPool, Selector
 from docendo.solve.config import configured
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-FILES = sorted(EXAMPLES.glob("*.toml"))
+FILES = sorted(EXAMPLES.glob("m1-math-*.toml"))
+CODE = EXAMPLES / "m1-code-leetcode.toml"
 
 
 def test_there_are_some() -> None:
@@ -37,11 +39,36 @@ def test_a_run_file_loads_with_the_papers_settings(file: Path) -> None:
         assert sampling.top_k == (0 if "gpt-" in name else 20)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", [*FILES, CODE], ids=lambda file: file.stem)
 def test_the_readme_lists_it_and_says_the_same(file: Path) -> None:
     row = next(line for line in (EXAMPLES / "README.md").read_text().splitlines() if file.name in line)
     students = tomllib.loads(file.read_text())["students"]
     assert row.count(",") + 1 == len(students)
+
+
+def test_the_code_run_file_examines_on_problems_with_a_common_tag(tmp_path: Path) -> None:
+    found = configured(CODE, {})
+    settings = found.settings
+    assert (settings.lessons, len(settings.students), settings.sandbox) == (8, 1, "auto")
+    tags = {"a": ["Array", "Hash Table"], "b": ["Hash Table"], "c": ["Tree"], "d": ["Array"], "e": ["Tree"]}
+    rows = [
+        {
+            "task_id": name,
+            "question": f"Write {word}.",
+            "entry_point": word,
+            "tests": [f"assert {word}(1) == 1", f"assert {word}(2) == 2"],
+            "tags": own,
+        }
+        for (name, own), word in zip(
+            tags.items(), ("sums", "pairs", "depth", "rotate", "mirror"), strict=True
+        )
+    ]
+    (tmp_path / "leetcode.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    problems = load_problems(f"leetcode:{tmp_path / 'leetcode.jsonl'}")
+    pool = ProblemPool(problems)
+    selector = Selector(pool, settings.exam_problems, how=settings.exam_select, rule=settings.exam_rule)
+    exams = {p.id: {q.id for q in selector.select(p).problems} for p in problems}
+    assert exams == {"a": {"b", "d"}, "b": {"a"}, "c": {"e"}, "d": {"a"}, "e": {"c"}}
 
 
 def test_the_papers_problems_get_their_variants(shared_data: Path, tmp_path: Path) -> None:

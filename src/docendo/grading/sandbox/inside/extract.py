@@ -350,13 +350,21 @@ def _pieces_of_bodies(
         rest = _dedented("\n".join(lines[1:])).split("\n")
         tries = [code, _indented(lines, indent), _indented([lines[0].strip(), *rest], indent)]
         head = starter if starter.endswith("\n") else starter + "\n"
+        pieces = []
         for body in tries:
             run = _longest_run(body, head)
             tree = _parsed(head + run) if run else None
-            if tree is not None:
-                found.append(_Piece(head + run, start, complete or len(run) < len(body.rstrip()), tree))
-                break
+            if tree is not None and _goes_on(tree, wanted, head.count("\n")):
+                pieces.append(_Piece(head + run, start, complete or len(run) < len(body.rstrip()), tree))
+        if pieces:  # the one that keeps most lines; of equals the one that changes least
+            found.append(max(pieces, key=lambda piece: piece.source.count("\n")))
     return found
+
+
+def _goes_on(tree: ast.Module, wanted: str, lines: int) -> bool:
+    """Whether the function itself goes on after the starter's lines: a docstring alone is a body too."""
+    functions = (n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)))
+    return any(f.name == wanted and (f.end_lineno or 0) > lines for f in functions)
 
 
 def _body_indent(starter: str) -> int:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 ENOUGH_TIMEOUTS = 1  # of the tests of one list; the others then count as failed without being run
+TRIAL = 1  # seconds of processor time to see how a program acts: a changed input may be one that never ends
 EXTRACTION = 5.0  # seconds of processor time to find the program in a text
 MOST_SHOWN = 300  # characters of a value in a description
 
@@ -153,15 +154,15 @@ class Link:
         except (OutOfTime, Died) as error:
             self.fault = [type(error).__name__, "the program cannot be compiled", None]
 
-    def load(self) -> None:
-        """Load the program in a fresh process; raises what it raises."""
-        reply = self._begin({"records": list(self.records)})
+    def load(self, cpu: int | None = None) -> None:
+        """Load the program in a fresh process, for `cpu` seconds or as long as a test has; raises what it raises."""
+        reply = self._begin({"records": list(self.records), "cpu": cpu})
         if reply.get("error"):
             _raise(reply["error"])
 
-    def run(self, text: str) -> str:
+    def run(self, text: str, cpu: int | None = None) -> str:
         """Run the program whole in a fresh process, and return what it printed; raises what it raises."""
-        reply = self._begin({"stdin": text})
+        reply = self._begin({"stdin": text, "cpu": cpu})
         self._state = "ending"
         if reply.get("error"):
             _raise(reply["error"])
@@ -463,7 +464,7 @@ def _actions(program: Link, inputs: Inputs, count: int) -> Iterator[Callable[[],
 
 
 def _words_printed(program: Link, text: str) -> str:
-    return " ".join(program.run(text).split())
+    return " ".join(program.run(text, TRIAL).split())
 
 
 class Session:
@@ -478,7 +479,7 @@ class Session:
         if time.monotonic() > self._until:
             self._program.end()
             self._functions.clear()
-            self._program.load()
+            self._program.load(TRIAL)
             self._until = time.monotonic() + self._program.seconds / 8
         if name not in self._functions:
             self._functions[name] = self._program.ask({"name": name})["value"]

@@ -108,6 +108,7 @@ def _one_test(
 ) -> None:
     """Fork, and relay frames between checker and fork until the test ends or its time is over."""
     deadline = time.monotonic() + settings["seconds"]
+    cpu_seconds = min(message.get("cpu") or settings["cpu_seconds"], settings["cpu_seconds"])
     down, up = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
@@ -116,7 +117,7 @@ def _one_test(
             os.dup2(0, 2)
             for fd in (source, target, down[1], up[0]):
                 os.close(fd)
-            rights.limit_cpu(settings["cpu_seconds"])
+            rights.limit_cpu(cpu_seconds)
             if "stdin" in message:
                 _as_script(message["stdin"], code, setup, up[1])
             else:
@@ -129,7 +130,7 @@ def _one_test(
     dead = _relay(message, source, target, down[1], up[0], deadline)
     for fd in (down[1], up[0]):
         os.close(fd)
-    out_of_cpu = _ended(child, settings["cpu_seconds"])
+    out_of_cpu = _ended(child, cpu_seconds)
     if dead:
         late = dead == "time" or out_of_cpu
         wire.write_frame(target, wire.pack({"dead": "time" if late else "died"}))

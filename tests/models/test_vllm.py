@@ -83,6 +83,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> type[StandIn]:
     parts = {
         "vllm": {},
         "vllm.engine": {},
+        "vllm.platforms": {"current_platform": SimpleNamespace(is_cpu=lambda: False)},
         "vllm.engine.arg_utils": {"AsyncEngineArgs": arguments},
         "vllm.v1": {},
         "vllm.v1.engine": {},

@@ -62,15 +62,19 @@ class VLLMModel:
         name = name or spec.label
         try:
             from vllm.engine.arg_utils import AsyncEngineArgs
+            from vllm.platforms import current_platform
             from vllm.v1.engine.async_llm import AsyncLLM
         except ImportError as error:
             raise ConfigError(
                 f"model {name!r}: vllm is not installed ({error}); pip install 'docendo[vllm]'"
             ) from error
+        options: dict[str, Any] = {"model": spec.target, "enable_prefix_caching": True}
+        if current_platform.is_cpu():
+            # Where a seeded request's prompt is read in parts, vLLM (0.32) takes a step back in a random stream that
+            # has none on a CPU, and dies.
+            options["enable_chunked_prefill"] = False
         try:
-            arguments = AsyncEngineArgs(
-                **{"model": spec.target, "enable_prefix_caching": True, **spec.options}
-            )
+            arguments = AsyncEngineArgs(**options | spec.options)
         except TypeError as error:
             raise ConfigError(f"model {name!r}: options: {error}") from error
         try:

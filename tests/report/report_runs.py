@@ -79,7 +79,12 @@ def make(
     exams = [problem("exam", f, n, group=None) for f in range(8) for n in range(4, 8) if f"f{f}" in families]
     students = settings.pop("students", ("pupil",))
     models = {name: ScriptedModel(name, studying, parameters=2_000_000) for name in students}
-    shape: dict[str, Any] = {"students": students, "exam_problems": 2, "repeats": 2} | settings
+    shape: dict[str, Any] = {
+        "students": students,
+        "exam_problems": 2,
+        "repeats": 2,
+        "prompts": "school",
+    } | settings
     if given is not None:
         score(given, problems=taught, exams=exams, out=folder, models=models, **shape)
         return folder

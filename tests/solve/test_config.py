@@ -15,7 +15,7 @@ from docendo.errors import ConfigError, StoreError
 from docendo.models.scripted import ScriptedModel
 from docendo.models.spec import ModelSpec
 from docendo.solve.config import configured
-from docendo.solve.plan import Settings
+from docendo.solve.plan import Settings, weights_of
 from docendo.types import Call, Problem
 
 WHOLE = """
@@ -295,3 +295,13 @@ def test_the_run_files_in_the_docs_are_run_files(root: Path, file: Write) -> Non
     assert len(shown) > 6
     for text in shown:
         assert configured(file(text), {}).settings.students
+
+
+@pytest.mark.parametrize(
+    ("sizes", "weights"),
+    [({"a": 7, "b": 2}, {"a": 7, "b": 2}), ({"a": 7, "b": None}, {"a": 1, "b": 1}), ({}, {})],
+)
+def test_tokens_weigh_alike_where_a_models_size_is_not_known(
+    sizes: dict[str, int | None], weights: dict[str, int]
+) -> None:
+    assert weights_of(sizes) == weights

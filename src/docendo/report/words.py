@@ -258,7 +258,11 @@ def _span(interval: Interval) -> str:
 
 def _model(name: str, models: Mapping[str, object]) -> str:
     size = getattr(models.get(name), "parameters", None)
-    return f"{name} ({millions(size)} parameters)" if size else f"{name} (size not known, counted as 1)"
+    return (
+        f"{name} ({millions(size)} parameters)"
+        if size
+        else f"{name} (size not known, so a token of every model counts alike)"
+    )
 
 
 def _distinct(summary: Summary) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from docendo.exams.guard import ITSELF, counted
+from docendo.solve.plan import weights_of
 from docendo.solve.prefixes import CacheShare, cache_shares
 from docendo.stats import Interval, auc, mean_ci, paired_difference, within_auc
 from docendo.store import RunView
@@ -266,7 +267,7 @@ def table(facts: Sequence[Facts], draws: int = 2000) -> Table:
 
 def gather(view: RunView) -> list[Facts]:
     """The finished problems in the order of the plan."""
-    sizes = {m.name: m.parameters or 1 for m in view.models()}
+    sizes = weights_of({m.name: m.parameters for m in view.models()})
 
     def cost_of(model: str | None, usage: Usage, *, alone: bool = False) -> Cost:
         """What calls cost; `alone` charges the whole prompt, shared or not."""

@@ -18,7 +18,7 @@ from docendo.models.base import Capabilities
 from docendo.models.budget import currency_of, money
 from docendo.models.spec import ModelSpec, Prices
 from docendo.prompts import PromptBook, styles_for
-from docendo.solve.plan import Settings
+from docendo.solve.plan import Settings, weights_of
 from docendo.solve.road import MOST_EXTRA_SAMPLES
 from docendo.solve.run import selector_of
 from docendo.types import Example, Lesson, Problem, Purpose, Usage
@@ -224,7 +224,9 @@ def _distinct(settings: Settings, problems: int) -> Range:
 
 def _equal_cost(rows: Sequence[Row], settings: Settings, problems: int) -> Range:
     """Calls that cost as much as the exams: computed tokens times the models' sizes."""
-    sizes = {name: settings.spec(name).parameters or 1 for name in (settings.teacher, *settings.students)}
+    sizes = weights_of(
+        {name: settings.spec(name).parameters for name in (settings.teacher, *settings.students)}
+    )
 
     def computed(row: Row, end: str) -> float:
         prompt, shared = getattr(row.prompt, end), getattr(row.shared, end)

@@ -191,6 +191,17 @@ class Settings:
         )
 
 
+def weights_of(parameters: Mapping[str, int | None]) -> dict[str, int]:
+    """What a token of each model weighs in costs, by name: the model's parameters.
+
+    Where the size of any is not known, a token of each weighs 1: beside a known size of millions, one that is taken as
+    1 would cost nothing.
+    """
+    if any(size is None for size in parameters.values()):
+        return dict.fromkeys(parameters, 1)
+    return {name: size or 1 for name, size in parameters.items()}
+
+
 def nearest(word: str, known: Sequence[str]) -> str:
     """What to say after a name that is not known: the nearest one that is, or all of them."""
     near = difflib.get_close_matches(word, known, 1)

@@ -65,7 +65,7 @@ class Road:
     """What every problem of a run shares: settings, prompts, exam problems, the gateway, and model sizes.
 
     `select` finds the exam problems of a taught one, or says which were found when the run was planned. `sizes` are
-    parameters by model name, for cost; a model of unknown size counts as 1. `on_stage` is told which stage a problem
+    parameters by model name, for cost; where one is not known, all are 1. `on_stage` is told which stage a problem
     reaches; `judge` grades every reply.
     """
 

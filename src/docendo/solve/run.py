@@ -30,7 +30,7 @@ from docendo.prompts import PromptBook, Styles, fitted, styles_for
 from docendo.solve.arms import Summary, summarise
 from docendo.solve.config import configured
 from docendo.solve.judge import Judge
-from docendo.solve.plan import Settings
+from docendo.solve.plan import Settings, weights_of
 from docendo.solve.record import facts_of
 from docendo.solve.road import Road, Solved, Stage
 from docendo.solve.spent import Bill, bill
@@ -341,7 +341,7 @@ async def _work(store: Store, around: Around, budget: str | None = None) -> None
     lessons = {id: [Example(*fields) for fields in own] for id, own in config.get("given", {}).items()}
     taught, done = list(store.problems()), store.done_ids()
     todo = iter([p for p in taught if p.id not in done])
-    sizes = {m.name: m.parameters or 1 for m in store.models()}
+    sizes = weights_of({m.name: m.parameters for m in store.models()})
     async with AsyncExitStack() as stack:
         if models is None:
             specs = {name: fitted(plan.spec(name), plan.prompts) for name in sizes}

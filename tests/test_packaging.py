@@ -16,11 +16,17 @@ import docendo
 
 HEAVY = (
     "asyncio",
+    "datasets",
+    "httpx",
     "jinja2",
+    "math_verify",
     "numpy",
+    "openai",
     "pydantic",
     "rich",
     "safetensors",
+    "sentence_transformers",
+    "sympy",
     "tokenizers",
     "torch",
     "transformers",

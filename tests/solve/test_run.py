@@ -204,6 +204,35 @@ def test_seeds_decide_and_repeat(tmp_path):
     assert [f.keys for f in tables[0].facts] != [f.keys for f in tables[2].facts]
 
 
+def test_a_run_keeps_which_exams_it_selected_and_goes_on_with_them(tmp_path):
+    """Nearest goes by the whole pool, which a resumed run does not have any more."""
+    taught = [replace(p, family=None) for p in problems(3)]
+    copy = replace(taught[0], id="copy")
+
+    def dying(call):
+        if call.purpose == "exam" and draw(call, 40) == 0:
+            raise RuntimeError("the machine is gone")
+        return follow(call)
+
+    whole = {"exams": [*taught, copy], "lessons": 4, "equal_cost": False}
+    calm = docendo.solve(taught, out=tmp_path / "calm", models=models(), **whole)
+    with pytest.raises(ModelError, match="the machine is gone"):
+        docendo.solve(taught, out=tmp_path / "r", models=models(follow=dying), parallel=1, **whole)
+    run = docendo.resume(tmp_path / "r", models=models())
+    assert run.summary().json() == calm.summary().json()
+    with run.view() as view:
+        selections = list(view.selections())
+        assert [row.problem for row in selections] == [p.id for p in taught]
+        assert {row.how for row in selections} == {"nearest"}
+        assert tuple(p.id for p in view.exam_of("f0-0")) == selections[0].problems
+        asked = {a.exam_problem for a in view.problem_record("f0-0").exam_answers}
+        assert asked == set(selections[0].problems)
+    found = run.summary().json()["exams"]
+    assert found["found_by"] == {"nearest": 12}
+    assert found["left_out"]["near-copies of it"] >= 1
+    assert any("near-cop" in line for line in run.summary().exams_said())
+
+
 class TestBadInput:
     def test_settings_are_checked_before_anything_is_made(self, tmp_path):
         for wrong, hint in (

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from docendo.data.source import Notes, Source, stream
-from docendo.errors import ConfigError, DataError
+from docendo.errors import DataError, DocendoError
 from docendo.exams.text import gist
 from docendo.grading import answer_key, grade
 from docendo.types import Problem
@@ -189,11 +189,11 @@ class _Look:
             return
         try:
             found = grade(problem, text)
-        except ConfigError:
-            self._note("of a kind that cannot be graded here", problem.id)
-            return
         except DataError as error:
             self._note(self.ERRORS[0], str(error))
+            return
+        except DocendoError as error:  # there is no sandbox here, say
+            self._note("that cannot be graded here", f"{problem.id}: {error}")
             return
         self.graded += 1
         if found.score != 1.0:

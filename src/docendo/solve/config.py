@@ -115,7 +115,7 @@ def _read(path: Path) -> dict[str, Any]:
             raise ConfigError(f"{path}: {name}: {values[name]!r} is not a {kind}")
     if values.get("limit", 1) < 1:
         raise ConfigError(f"{path}: limit: {values['limit']} is too small, it must be at least 1")
-    for name in ("problems", "exams", "prompts"):
+    for name in ("problems", "exams", "prompts", "exam_index"):
         if isinstance(values.get(name), str):
             values[name] = _beside(path, values[name])
     if "teacher" in values:

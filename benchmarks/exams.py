@@ -10,7 +10,7 @@ are ordinary run folders in DIR, gone on with when it is called again. Prints fo
 - pooling: a student alone, beside one that is useless, by the mean and weighed. Useless are the same student at a
   temperature at which it hardly forms a sentence (asked), and ones that pass at a fixed rate whatever the lesson says
   (drawn by the seed: for these nothing need be asked).
-- likelihood: exams by log-likelihood of the exam problems' worked solutions (regime B): accuracy, tokens computed, time.
+- likelihood: exams by log-likelihood of the exam problems' worked solutions (regime B): accuracy, tokens and seconds.
 - golds: regime C. SUM - SC where the exams' golds are wrong with a given chance, the wrong one being what students
   wrongly answer most often; and where golds are what the teacher's own samples agree on, by threshold, exam problems
   without agreement being left out. Recorded exam answers are graded again; only the teacher's samples are asked.
@@ -28,6 +28,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from math import comb
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,7 @@ from docendo.solve.arms import Cost, Facts, gather
 from docendo.solve.choose import majority
 from docendo.solve.plan import Settings
 from docendo.solve.run import Run, resume
-from docendo.stats import paired_difference
+from docendo.stats import Interval, paired_difference
 from docendo.store import ModelRow, Store
 from docendo.study.likelihood import likelihood
 from docendo.study.read import Data, read, rescored, unscored
@@ -50,6 +51,7 @@ from docendo.types import Call, Example, Problem
 PROBLEMS, SEEDS = "school:m1", (20, 21, 22)
 TUNING, TUNING_SEEDS = "school:m1-dev", (10, 11)
 MARGIN = -0.02
+CERTAINTIES = (0.9, 0.99)
 HOT = 6.0
 POOLING_PROBLEMS = 96
 GOLD_SAMPLES = 8
@@ -88,7 +90,7 @@ def solved(folder: Path, source: str, seed: int, limit: int | None) -> Run:
     return docendo.solve(source, out=folder, seed=seed, limit=limit, equal_cost=False)
 
 
-def again(folder: Path, source: str, run: Run, limit: int | None = None, **settings: object) -> Run:
+def again(folder: Path, source: str, run: Run, limit: int | None = None, **settings: Any) -> Run:
     """The lessons of a run examined again, by other settings; the teacher is asked nothing."""
     if (folder / "run.sqlite").is_file():
         return resume(folder)
@@ -112,7 +114,8 @@ def allocation(out: Path, source: str, fixed: Mapping[int, Run]) -> None:
     print("\n## Allocation: SUM under adaptive and under fixed exams")
     print("| certainty | SUM, fixed | SUM, adaptive | difference | 95 % interval | questions | exam cost |")
     print("|---|---|---|---|---|---|---|")
-    for certainty in (0.9, 0.95, 1.0):
+    notes = []
+    for certainty in CERTAINTIES:
         a, b, clusters = [], [], []
         spent, asked, questions = [0.0, 0.0], 0, 0
         ended: Counter[str] = Counter()
@@ -131,18 +134,20 @@ def allocation(out: Path, source: str, fixed: Mapping[int, Run]) -> None:
             ended.update(summary.ended)
         d = paired_difference(a, b, clusters)
         print(
-            f"| {certainty:g} | {np.mean(b):.1%} | {np.mean(a):.1%} | {100 * d.mean:+.2f} "
-            f"| {100 * d.low:+.2f} to {100 * d.high:+.2f} | {asked / questions:.1%} | {spent[0] / spent[1]:.1%} |"
+            f"| {certainty:g} | {np.mean(b):.1%} | {np.mean(a):.1%} | {told(d)} "
+            f"| {asked / questions:.1%} | {spent[0] / spent[1]:.1%} |"
         )
-        print(f"<!-- ended: {dict(ended)}; n = {len(a)}, not inferior: {d.low > MARGIN} -->")
+        notes.append(
+            f"{certainty:g}: not inferior: {d.low is not None and d.low > MARGIN}; ended: {dict(ended)}"
+        )
     print(
         "\nSelf-consistency that stops when its majority is certain (Adaptive-Consistency, Beta posterior 0.95):"
     )
     rows = [stopped(f, 0.95) for run in fixed.values() for f in facts_of(run)]
-    whole = [f.correct["sc"] for run in fixed.values() for f in facts_of(run)]
+    every = [f.correct["sc"] for run in fixed.values() for f in facts_of(run)]
     print(
         f"accuracy {np.mean([r for r, _ in rows]):.1%} with {np.mean([n for _, n in rows]):.1f} samples a problem; "
-        f"all samples {np.mean(whole):.1%}"
+        f"all samples {np.mean(every):.1%}"
     )
 
 
@@ -154,7 +159,8 @@ def stopped(facts: Facts, certainty: float) -> tuple[bool, int]:
     """
     counts: Counter[str] = Counter()
     drawn = 0
-    for drawn, key in enumerate(facts.keys, 1):
+    for key in facts.keys:
+        drawn += 1
         if key is not None:
             counts[key] += 1
         top = [n for _, n in counts.most_common(2)]
@@ -169,7 +175,13 @@ def stopped(facts: Facts, certainty: float) -> tuple[bool, int]:
 def above_half(first: int, second: int) -> float:
     """The chance that a Beta(first + 1, second + 1) is above one half: a binomial tail."""
     n = first + second + 1
-    return sum(comb(n, k) for k in range(first + 1)) / 2**n
+    return float(sum(comb(n, k) for k in range(first + 1)) / 2**n)
+
+
+def told(d: Interval) -> str:
+    """A difference in points, and its interval."""
+    low, high = d.low or 0.0, d.high or 0.0
+    return f"{100 * (d.mean or 0.0):+.2f} | {100 * low:+.2f} to {100 * high:+.2f}"
 
 
 def facts_of(run: Run) -> list[Facts]:
@@ -272,10 +284,7 @@ def likely(out: Path, fixed: Run) -> None:
         mine = [rival.correct[f.problem.id] for f in facts]
         d = paired_difference(mine, whole, clusters)
         share = (rival.cost.computed - sampled.computed) / exams.computed
-        print(
-            f"| {name} | {np.mean(mine):.1%} | {np.mean(whole):.1%} | {100 * d.mean:+.2f} "
-            f"| {100 * d.low:+.2f} to {100 * d.high:+.2f} | {share:.1%} |"
-        )
+        print(f"| {name} | {np.mean(mine):.1%} | {np.mean(whole):.1%} | {told(d)} | {share:.1%} |")
     if fresh:
         print(
             f"seconds of one worker: answered exams {exam_seconds:.0f}; likelihood, by the clock {seconds:.0f}"
@@ -314,7 +323,7 @@ def golds(out: Path, fixed: Run, seed: int) -> None:
             mine.append(float(rescored(f, unscored(f), scores).correct["sum"]))
             base.append(float(f.correct["sc"]))
         d = paired_difference(mine, base, [f.problem.cluster for f in facts])
-        return f"{100 * d.mean:+.1f} | {100 * d.low:+.1f} to {100 * d.high:+.1f}"
+        return told(d)
 
     print("\n## Noise of the golds (regime C): SUM - SC in points")
     print("| golds | kept | wrong among kept | SUM - SC | 95 % interval |")

@@ -120,7 +120,7 @@ class Sampling:
 Prompt = str | tuple[tuple[str, str], ...]
 """What a model is asked: a text to go on with (completion), or (role, content) pairs (chat)."""
 
-Purpose = Literal["greedy", "teach", "exam", "sc", "control"]
+Purpose = Literal["greedy", "teach", "exam", "likelihood", "sc", "control"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +129,8 @@ class Call:
 
     `prompt` is text (completion) or (role, content) pairs (chat). `seed` is the run's seed; together with
     the request and `sample` it fixes the call's randomness, whatever else is computed beside it.
+    With a `continuation` nothing is written: it is asked how likely that text is as the reply, and the reply's text
+    is the natural log-probability, as `repr` writes a float.
     `batch` names the calls which the plan asks for together and `batch_size` counts them: an engine that
     computes exactly such a batch at once gives the same replies however often the run was interrupted.
     """
@@ -141,6 +143,7 @@ class Call:
     purpose: Purpose = "teach"
     batch: str = ""
     batch_size: int = 1
+    continuation: str | None = None
 
     request: str = field(init=False, repr=False, compare=False)
     """SHA-256 of the final request: model, prompt, parameters and seed, without the sample index."""
@@ -149,7 +152,10 @@ class Call:
         """Hash once: a call is looked up by its request many times on its way."""
         s = self.sampling
         parameters = [s.temperature, s.top_p, s.top_k, s.max_tokens, list(s.stop)]
-        object.__setattr__(self, "request", _digest([self.model, self.prompt, parameters, self.seed]))
+        asked: list[Any] = [self.model, self.prompt, parameters, self.seed]
+        if self.continuation is not None:
+            asked.append(self.continuation)
+        object.__setattr__(self, "request", _digest(asked))
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,14 @@ SETTINGS: tuple[tuple[str, str, type, str, Any, str], ...] = (
     ),
     ("--repeats", "repeats", int, "N", 3, "times each student is asked each exam problem"),
     (
+        "--exam-score",
+        "exam_score",
+        str,
+        "WAY",
+        "answers",
+        "what students are asked: answers, or the likelihood of worked solutions",
+    ),
+    (
         "--pooling",
         "pooling",
         str,
@@ -77,7 +85,7 @@ SETTINGS: tuple[tuple[str, str, type, str, Any, str], ...] = (
         "certainty",
         float,
         "P",
-        0.95,
+        0.9,
         "of the choice, at which an adaptive exam stops; 1: no doubt",
     ),
     ("--settle", "settle", str, "RULE", "sum", "the rule whose choice an adaptive exam settles: sum or max"),

@@ -15,7 +15,7 @@ from docendo.exams.standing import Bools, Floats, Seat, Standing
 from docendo.exams.ways import Settle
 from docendo.types import Ended
 
-MARGIN: dict[Settle, float] = {"sum": 0.75, "max": 0.25}
+MARGIN: dict[Settle, float] = {"sum": 0.5, "max": 0.25}
 """Leads below this are not worth asking for, in units of a lesson that passes its whole exam: where all lessons
 fail, which of them passes one question by luck decides a whole exam's choice, and asking would only follow luck."""
 

@@ -14,24 +14,30 @@ WAYS = ("auto", "variants", "nearest", "metadata", "fixed")
 LEXICAL, EMBED = "lexical", "embed:"
 ALLOCATIONS = ("fixed", "adaptive")
 POOLINGS = ("mean", "weighed")
+SCORES = ("answers", "likelihood")
 
 Settle = Literal["sum", "max"]
 """The choice rule that an adaptive exam settles."""
 
 
-def check_allocation(pooling: str, allocation: str, certainty: float, settle: str) -> None:
+def check_asking(score: str, pooling: str, allocation: str, certainty: float, settle: str) -> None:
     """Refuse what no exam could be asked by; see `Settings` for what each says.
 
     Raises:
         ConfigError: an unknown word, or a certainty that is out of range.
     """
     for name, value, known in (
+        ("exam_score", score, SCORES),
         ("pooling", pooling, POOLINGS),
         ("allocation", allocation, ALLOCATIONS),
         ("settle", settle, get_args(Settle)),
     ):
         if value not in known:
             raise ConfigError(f"setting {name}: {value!r} is none of {', '.join(known)}")
+    if score == "likelihood" and (allocation, pooling) != ("fixed", "mean"):
+        raise ConfigError(
+            "setting exam_score: likelihood exams ask each question once, by fixed allocation and mean pooling"
+        )
     if not 0.5 < certainty <= 1:
         raise ConfigError(f"setting certainty: {certainty} is out of range, above 0.5 and at most 1")
 

@@ -68,7 +68,7 @@ class Model(Protocol):
 
 @runtime_checkable
 class TellsLikelihood(Protocol):
-    """What a backend with the capability `loglikelihood` can do besides."""
+    """What a backend with the capability `loglikelihood` can do besides answering calls with a `continuation`."""
 
     async def loglikelihood(self, pairs: Sequence[tuple[Prompt, str]]) -> list[tuple[float, int]]:
         """How likely each continuation is after its prompt.
@@ -90,8 +90,15 @@ def telling(model: Model) -> TellsLikelihood:
     Raises:
         ModelError: it cannot; the message says what can.
     """
-    if model.capabilities.loglikelihood and isinstance(model, TellsLikelihood):
-        return model
+    check_telling(model)
+    assert isinstance(model, TellsLikelihood), f"{model.name} says that it tells log-likelihoods"
+    return model
+
+
+def check_telling(model: Model) -> None:
+    """Raise `ModelError`, saying what can, where a model cannot tell log-likelihoods."""
+    if model.capabilities.loglikelihood:
+        return
     raise ModelError(
         f"{model.name}: tells no log-likelihoods. Models that do: school:, hf:, vllm:, and those in completion mode on "
         "servers that return the log-probabilities of a prompt (vLLM's do); for others choose exams that are answered"

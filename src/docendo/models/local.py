@@ -189,9 +189,19 @@ class LocalModel:
             for call in batch
             if not isinstance(call.prompt, str)
         ]
-        for some in await asyncio.gather(*(self._generate(part) for part in _shares(asked))):
+        told = [call for call in asked if call.continuation is not None]
+        written = [call for call in asked if call.continuation is None]
+        for some in await asyncio.gather(
+            *(self._generate(part) for part in _shares(written)), *([self._judge(told)] if told else [])
+        ):
             replies += some
         return replies
+
+    async def _judge(self, calls: Sequence[Call]) -> list[tuple[Call, Reply]]:
+        """How likely each call's continuation is."""
+        answer = await self._ask("loglikelihood", [[call.prompt, call.continuation] for call in calls])
+        seconds = answer["seconds"] / len(calls)
+        return [(call, _judged(r, seconds)) for call, r in zip(calls, answer["results"], strict=True)]
 
     async def _generate(self, calls: Sequence[Call]) -> list[tuple[Call, Reply]]:
         answer = await self._ask("generate", [_request(call) for call in calls])
@@ -261,6 +271,13 @@ def _request(call: Call) -> dict[str, Any]:
         "stop": s.stop,
         "key": hashlib.sha256(f"{call.request} {call.sample}".encode()).hexdigest()[:32],
     }
+
+
+def _judged(result: dict[str, Any], seconds: float) -> Reply:
+    if result["error"]:
+        return Reply("", "error", seconds=seconds, error=result["error"])
+    usage = Usage(result["prompt"], result["cached"], result["tokens"])
+    return Reply(repr(float(result["total"])), "stop", usage, seconds)
 
 
 def _reply(result: dict[str, Any], seconds: float) -> Reply:

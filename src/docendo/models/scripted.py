@@ -33,6 +33,7 @@ class ScriptedModel:
         parameters: int | None = None,
         batched: bool = False,
         limit: int = 16,
+        loglikelihood: bool = False,
     ) -> None:
         """Answer as `name`.
 
@@ -42,11 +43,17 @@ class ScriptedModel:
             delay: seconds until it has said it; of a batch, the longest of its calls.
             parameters: its size, for costs.
             batched: answer a batch when all its calls have arrived, and not before.
+            loglikelihood: say that it can tell log-likelihoods; `reply` then also gets calls with a `continuation`.
             limit: most calls (or batches) being answered at once; no more are pulled meanwhile.
         """
         self.name = name
         self.capabilities = Capabilities(
-            chat=True, completion=True, continue_partial=True, batched=batched, parameters=parameters
+            chat=True,
+            completion=True,
+            continue_partial=True,
+            loglikelihood=loglikelihood,
+            batched=batched,
+            parameters=parameters,
         )
         self.seen: list[Call] = []
         self._reply = reply

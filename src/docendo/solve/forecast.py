@@ -158,11 +158,12 @@ def forecast(
     written = _level(lessons) if lessons is not None else _distinct(settings, len(problems))
     for student in settings.students:
         asked = fmean(len(exam) for exam in exams.values())
-        times = asked * settings.repeats
+        repeats = settings.repeats if settings.exam_score == "answers" else 1
+        times = asked * repeats
         shown = _level(mean.lesson[student]) + reply
         question = mean.question[student]
         prompt = written * (shown + _level(question)) * times
-        shared = written * (shown * (times - 1) + _level(question * asked * (settings.repeats - 1)))
+        shared = written * (shown * (times - 1) + _level(question * asked * (repeats - 1)))
         rows.append(row(student, "exam", written * times, prompt, shared))
     if lessons is None and settings.equal_cost:
         calls = _equal_cost(rows, settings, len(problems))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from docendo.errors import ConfigError
-from docendo.exams.ways import check_allocation, check_selection
+from docendo.exams.ways import check_asking, check_selection
 from docendo.grading.sandbox.names import NAMES as SANDBOXES
 from docendo.grading.sandbox.names import UNSAFE
 from docendo.models.budget import Budget
@@ -34,6 +34,8 @@ class Settings:
         exam_ids: the problems of fixed exams, the first `exam_problems` that may be in the exam.
         exam_index: what nearest goes by: "lexical", or "embed:MODEL" (extra `embed`).
         repeats: times each student is asked each exam problem.
+        exam_score: what is asked of students: "answers" to the exam problems, or the "likelihood" of their worked
+            solutions, which needs students that tell log-likelihoods.
         pooling: how several students make one score: their "mean", or "weighed" by what each one's answers tell.
         allocation: "fixed" asks every exam question after every lesson; "adaptive" asks in rounds, while the choice
             between the lessons' answers is open.
@@ -64,9 +66,10 @@ class Settings:
     exam_ids: tuple[str, ...] = ()
     exam_index: str = "lexical"
     repeats: int = 3
+    exam_score: str = "answers"
     pooling: str = "mean"
     allocation: str = "fixed"
-    certainty: float = 0.95
+    certainty: float = 0.9
     settle: str = "sum"
     temperature: float = 0.7
     student_temperature: float = 0.7
@@ -110,7 +113,7 @@ class Settings:
             raise ConfigError("setting students: an exam needs at least one student")
         if len(set(self.students)) < len(self.students):
             raise ConfigError(f"setting students: named twice in {', '.join(self.students)}")
-        check_allocation(self.pooling, self.allocation, self.certainty, self.settle)
+        check_asking(self.exam_score, self.pooling, self.allocation, self.certainty, self.settle)
         check_selection(self.exam_select, self.exam_rule, self.exam_ids, self.exam_index)
 
     @classmethod

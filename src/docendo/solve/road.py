@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
 from docendo.exams.examine import Examined, examine, examine_adaptively
+from docendo.exams.likelihood import examine_by_likelihood
 from docendo.exams.ways import Settle
 from docendo.models.base import Ask
 from docendo.prompts import PromptBook
@@ -104,6 +105,9 @@ class Road:
         self._reach(taught.problem, "examine")
         drafts = [(d.lesson, d.grade, d.samples) for d in taught.drafts]
         name, plan = taught.problem.id, self.settings
+        if plan.exam_score == "likelihood":
+            scored = await examine_by_likelihood(name, drafts, exam, self._telling_call, self.ask)
+            return Examined(*scored)
         weighed = plan.pooling == "weighed"
         if plan.allocation == "fixed":
             return await examine(
@@ -132,6 +136,13 @@ class Road:
         style = self.prompts.of(student)
         prompt = style.examine(lesson, problem)
         return self.settings.call("exam", prompt, repeat, batch, size, model=student, stop=style.stop)
+
+    def _telling_call(
+        self, student: str, lesson: Lesson, problem: Problem, continuation: str, batch: str, size: int
+    ) -> Call:
+        prompt = self.prompts.of(student).examine(lesson, problem)
+        call = self.settings.call("likelihood", prompt, 0, batch, size, model=student)
+        return replace(call, continuation=continuation)
 
     def _chosen(self, taught: Taught, exam: Exam, examined: Examined, extra: tuple[Sample, ...]) -> Solved:
         choices = {rule: choose(rule, examined.lessons) for rule in RULES}

@@ -21,7 +21,7 @@ from docendo.data import Notes, load_problems, parse, read_lessons
 from docendo.errors import ConfigError, DataError, ModelError, UnspeakableError
 from docendo.exams.select import ProblemPool, Selection, Selector
 from docendo.grading.sandbox import ready
-from docendo.models.base import Ask, Model
+from docendo.models.base import Ask, Model, check_telling
 from docendo.models.budget import Ledger, StopCondition, any_of, budget_of, not_asked
 from docendo.models.gateway import Gateway, Meter
 from docendo.models.resolve import opened
@@ -319,6 +319,8 @@ async def _create(
         _check_speakable(models, _styles(plan, models, models), [*taught, *exam])
         if any(problem.kind == "code" for problem in (*taught, *exam)):
             await asyncio.to_thread(ready, plan.sandbox)
+        if plan.exam_score == "likelihood":
+            _check_likelihood([models[name] for name in plan.students], exam)
         rows = [_model_row(models[name], name, plan) for name in _names(plan, kind)]
         config = {"settings": plan.stored(), **more}
         with Store.create(
@@ -478,6 +480,18 @@ def _check_speakable(models: Mapping[str, Model], styles: Styles, problems: Iter
                 model.check(text)
             except UnspeakableError as error:
                 raise UnspeakableError(f"problem {problem.id!r}: {error}") from error
+
+
+def _check_likelihood(students: Iterable[Model], exam: Iterable[Problem]) -> None:
+    """Whether likelihood exams can be held: before the folder is made, as nothing could be scored otherwise."""
+    for student in students:
+        check_telling(student)
+    bare = next((problem for problem in exam if not problem.solution), None)
+    if bare is not None:
+        raise DataError(
+            f"exam problem {bare.id!r} has no worked solution, which exams by likelihood need; choose others by "
+            "--exams or --exam-rule, or examine by answers"
+        )
 
 
 def _load(source: Source, notes: Notes, limit: int | None = None) -> list[Problem]:

@@ -120,8 +120,11 @@ class Engine:
                 raise ModelError(
                     "the model computes NaN or infinite logits; its weights cannot be used in float32"
                 )
-            for i, own in zip(some.part, np.split(logs, some.starts[1:]), strict=True):
-                scores[valid[i]] = LogLikelihood(float(own.sum()), len(own))
+            for at, (i, own) in enumerate(zip(some.part, np.split(logs, some.starts[1:]), strict=True)):
+                whole, new = len(asked[i][0]) + len(own), int(some.tree.computed[at])
+                scores[valid[i]] = LogLikelihood(
+                    float(own.sum()), len(own), None, len(asked[i][0]), whole - new
+                )
         return scores
 
     def _token_logs(self, top: Floats, row: Ints, token: Ints) -> NDArray[np.float64]:

@@ -49,11 +49,16 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class LogLikelihood:
-    """Summed natural log-probability of a continuation of `tokens` tokens; NaN and why where refused."""
+    """Summed natural log-probability of a continuation of `tokens` tokens; NaN and why where refused.
+
+    `prompt` counts the prompt's tokens, `cached` those of both that an earlier pair of the batch had needed already.
+    """
 
     total: float
     tokens: int
     error: str | None = None
+    prompt: int = 0
+    cached: int = 0
 
 
 def why_not(request: Request, config: Config) -> str | None:

@@ -129,7 +129,8 @@ def _loglikelihood(engine: Any, batch: Sequence[tuple[str, str]], tell: _Teller)
     pairs = [(encode(batch[i][0])[0], more(batch[i][1])[0]) for i in asked]
     for i, score in zip(asked, engine.loglikelihood(pairs, tell), strict=True):
         scores[i] = score
-    return [{"total": score.total, "tokens": score.tokens, "error": score.error} for score in scores]
+    wanted = ("total", "tokens", "error", "prompt", "cached")
+    return [{name: getattr(score, name) for name in wanted} for score in scores]
 
 
 _OPERATIONS: dict[str, Callable[[Any, Any, _Teller], list[dict[str, Any]]]] = {

@@ -90,13 +90,13 @@ class Computer:
         return {prompt: one.computed for prompt, one in read.items()}
 
     @torch.inference_mode()
-    def loglikelihood(self, pairs: Sequence[tuple[Ids, Ids]]) -> list[float]:
-        """The summed natural log-probability of each second part after its first."""
+    def loglikelihood(self, pairs: Sequence[tuple[Ids, Ids]]) -> tuple[list[float], dict[Ids, int]]:
+        """The summed natural log-probability of each second part after its first; tokens computed by first part."""
         read = self._read({prompt for prompt, _ in pairs})
         found: list[float] = []
         for chunk in self._chunks(pairs, lambda pair: len(pair[0]) + len(pair[1])):
             found += self._likelihoods(chunk, read)
-        return found
+        return found, {prompt: one.computed for prompt, one in read.items()}
 
     # --- reading prompts ----------------------------------------------------------------------------------
 

@@ -134,7 +134,10 @@ class HFModel:
 
     async def loglikelihood(self, pairs: Sequence[tuple[Prompt, str]]) -> list[tuple[float, int]]:
         """How likely each continuation is after its prompt; see `TellsLikelihood`."""
-        return await self._do(self._likelihoods, list(pairs)) if pairs else []
+        if not pairs:
+            return []
+        judged = await self._do(self._likelihoods, list(pairs))
+        return [(total, usage.completion) for total, usage in judged]
 
     async def _do(self, work: Callable[[Any], T], what: Any) -> T:
         try:
@@ -149,6 +152,11 @@ class HFModel:
 
         began = time.perf_counter()
         batch = sorted(batch, key=lambda call: (call.request, call.sample))
+        told = [call for call in batch if call.continuation is not None]
+        batch = [call for call in batch if call.continuation is None]
+        judged = self._judge(told) if told else []
+        if not batch:
+            return judged
         replies: dict[int, Reply] = {}
         rows: dict[int, Row] = {}
         read: dict[Prompt, tuple[int, ...] | Reply] = {}
@@ -164,7 +172,7 @@ class HFModel:
         seconds = (time.perf_counter() - began) / len(batch)
         for i, row in rows.items():
             replies[i] = self._reply(batch[i], row, computed.pop(row.prompt, 0), seconds)
-        return [(call, replies[i]) for i, call in enumerate(batch)]
+        return judged + [(call, replies[i]) for i, call in enumerate(batch)]
 
     def _ids(self, prompt: Prompt) -> tuple[int, ...] | Reply:
         try:
@@ -210,7 +218,27 @@ class HFModel:
             reasoning=reasoning,
         )
 
-    def _likelihoods(self, pairs: Sequence[tuple[Prompt, str]]) -> list[tuple[float, int]]:
+    def _judge(self, batch: Sequence[Call]) -> list[tuple[Call, Reply]]:
+        """How likely each call's continuation is; one that cannot be read does not hold up the others."""
+        began = time.perf_counter()
+        replies: dict[int, Reply] = {}
+        good = []
+        for i, call in enumerate(batch):
+            first, rest = (tuple(part) for part in self._words.pair_of(call.prompt, call.continuation or ""))
+            if first and rest and len(first) + len(rest) <= self._context:
+                good.append(i)
+            else:
+                why = f"{self._name}: {len(first)} + {len(rest)} tokens; the context is {self._context}"
+                replies[i] = Reply("", "error", error=why, lasting=True)
+        judged = self._likelihoods([(batch[i].prompt, batch[i].continuation or "") for i in good])
+        seconds = (time.perf_counter() - began) / len(batch)
+        for i, (total, usage) in zip(good, judged, strict=True):
+            replies[i] = Reply(repr(total), "stop", usage, seconds)
+        return [(call, replies[i]) for i, call in enumerate(batch)]
+
+    def _likelihoods(self, pairs: Sequence[tuple[Prompt, str]]) -> list[tuple[float, Usage]]:
+        if not pairs:
+            return []
         ids = []
         for i, (prompt, text) in enumerate(pairs):
             first, rest = (tuple(part) for part in self._words.pair_of(prompt, text))
@@ -220,8 +248,11 @@ class HFModel:
                     f"neither may be empty, and the context is {self._context}"
                 )
             ids.append((first, rest))
-        totals = self._computer.loglikelihood(ids)
-        return [(total, len(rest)) for total, (_, rest) in zip(totals, ids, strict=True)]
+        totals, computed = self._computer.loglikelihood(ids)
+        return [
+            (total, Usage(len(first), len(first) - computed.pop(first, 0), len(rest)))
+            for total, (first, rest) in zip(totals, ids, strict=True)
+        ]
 
 
 def _ends(model: Any, words: Words) -> frozenset[int]:

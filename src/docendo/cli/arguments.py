@@ -16,6 +16,11 @@ from typing import Any, NoReturn
 from docendo import __version__
 
 DEFAULT_PROBLEMS = "school:m1"
+# The school's domains: problems, teacher and student where none is named.
+DOMAINS = {
+    "arithmetic": (DEFAULT_PROBLEMS, "school:teacher", "school:student"),
+    "code": ("school:code", "school:code-teacher", "school:code-student"),
+}
 
 # (option, field of Settings, type, placeholder, default, help)
 SETTINGS: tuple[tuple[str, str, type, str, Any, str], ...] = (
@@ -185,6 +190,12 @@ def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     names = [*(setting[1] for setting in SETTINGS), "base_url", "equal_cost"]
     typed = {name: getattr(arguments, name, None) for name in names}
     return {name: value for name, value in typed.items() if value is not None}
+
+
+def in_domain(domain: str, problems: str | None, settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Problems and settings, those that were not typed being the domain's own."""
+    own, teacher, student = DOMAINS[domain]
+    return problems or own, {"teacher": teacher, "students": [student], **settings}
 
 
 def option_of(field: str) -> str:
@@ -372,7 +383,7 @@ def _study(commands: Any, top: Parser) -> None:
         "plots and results. Only --quick works with what ships.",
         epilog="A study that was cut goes on with the same command; runs that are complete are kept.",
     )
-    command.add_argument("study", metavar="STUDY", choices=("m1",), help="which study: m1")
+    command.add_argument("study", metavar="STUDY", choices=("m1", "code"), help="which study: m1 or code")
     command.add_argument(
         "--quick",
         action="store_true",
@@ -387,14 +398,20 @@ def _study(commands: Any, top: Parser) -> None:
     command.add_argument(
         "--out",
         metavar="DIR",
-        help="the study's folder, new, empty, or to be gone on with (default: runs/study-m1, with --quick "
-        "runs/study-m1-quick)",
+        help="the study's folder, new, empty, or to be gone on with (default: runs/study-STUDY, with --quick "
+        "runs/study-STUDY-quick)",
     )
     command.add_argument("--page", metavar="DIR", help="write the page and its plots here as well")
     command.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def _exams(group: Any) -> None:
+    group.add_argument(
+        "--domain",
+        choices=tuple(DOMAINS),
+        help="of the built-in school: which problems and models are meant where none are named "
+        "(default: arithmetic)",
+    )
     group.add_argument(
         "--exams",
         metavar="SOURCE",

@@ -14,7 +14,7 @@ from rich.text import Text
 from docendo.cli import arguments as typed
 from docendo.cli.ink import Ink, dim
 from docendo.cli.progress import Progress
-from docendo.cli.solve import kept, refuse_with_resume
+from docendo.cli.solve import in_domain, kept, refuse_with_resume
 from docendo.cli.words import amount, duration, many, plain
 from docendo.pilot.advise import findings
 from docendo.pilot.advise import settings as advised
@@ -38,6 +38,7 @@ def pilot(arguments: argparse.Namespace) -> None:
             budget = settings.get("budget")
             found = resume_pilot(arguments.resume, watch=progress.figures, budget=budget)
         else:
+            settings = in_domain(arguments, settings)
             found = run_pilot(
                 arguments.problems,
                 exams=arguments.exams,

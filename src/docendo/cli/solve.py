@@ -9,6 +9,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
@@ -41,6 +42,7 @@ def solve(arguments: argparse.Namespace) -> None:
         folder, budget = arguments.resume, settings.get("budget")
         _finish(arguments, "solve", lambda watch: resume(folder, watch=watch, budget=budget))
         return
+    settings = in_domain(arguments, settings)
     if arguments.dry_run:
         _show_forecast(arguments, settings)
         return
@@ -61,7 +63,7 @@ def solve(arguments: argparse.Namespace) -> None:
 
 def score(arguments: argparse.Namespace) -> None:
     """Examine lessons that exist already."""
-    settings = typed.given_settings(arguments)
+    settings = in_domain(arguments, typed.given_settings(arguments))
     _finish(
         arguments,
         "score",
@@ -117,13 +119,22 @@ def kept(progress: Progress, again: str = "docendo solve --resume") -> Iterator[
         raise
 
 
+def in_domain(arguments: argparse.Namespace, settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings, and the problems among the arguments, with the school's own where a domain was named."""
+    if arguments.domain is None:
+        return settings
+    if arguments.config is not None:
+        raise ConfigError(
+            "--domain names problems and models of the school, and --config a file with others; leave one out"
+        )
+    arguments.problems, settings = typed.in_domain(arguments.domain, arguments.problems, settings)
+    return settings
+
+
 def refuse_with_resume(arguments: argparse.Namespace, settings: dict[str, object]) -> None:
     """Refuse options that a resumed run cannot take: all but the budget."""
-    names = [
-        name
-        for name in ("problems", "exams", "limit", "config", "out", "count", "dry_run", "reply_tokens")
-        if getattr(arguments, name, None)
-    ]
+    options = ("problems", "domain", "exams", "limit", "config", "out", "count", "dry_run", "reply_tokens")
+    names = [name for name in options if getattr(arguments, name, None)]
     extra = [name.upper() if name == "problems" else f"--{name.replace('_', '-')}" for name in names]
     extra += [typed.option_of(field) for field in settings if field != "budget"]
     if extra:

@@ -50,7 +50,7 @@ class Condition:
     family: Family = "own"
     foreign: bool = False
 
-    def run(self, main: Run, out: Path, watch: Watch | None = None, second: str = "school:student-2") -> Run:
+    def run(self, main: Run, out: Path, watch: Watch | None = None, second: str | None = None) -> Run:
         """Examine the lessons of `main` in the run folder `out`: begin it, go on with it, or leave it if complete.
 
         `second` is the model behind `SECOND`; behind `FIRST` is the first student of `main`.
@@ -81,7 +81,7 @@ class Condition:
         if not problems:
             raise DataError(f"{main.folder}: its exams have no {self.family} family for any of its problems")
         if self.students:
-            behind = {THE_TEACHER: settings.teacher, FIRST: settings.students[0], SECOND: second}
+            behind = {THE_TEACHER: settings.teacher, FIRST: settings.students[0], SECOND: second or SECOND}
             students = tuple(behind.get(s, s) for s in self.students)
             settings = replace(settings, students=students)
         if self.prompts is not None:
@@ -208,7 +208,8 @@ def _exchanged(problems: Sequence[Problem], lessons: Lessons) -> dict[str, list[
                     raise DataError(
                         f"problem {problem.id!r}: there are too few lessons of other clusters to show"
                     )
-                answer = f"\n```python\n{other.answer}\n```" if problem.kind == "code" else f" {other.answer}"
+                code = problem.kind == "code"
+                answer = f"\n```python\n{other.answer.rstrip()}\n```" if code else f" {other.answer}"
                 both = f"{other.rationale}\nAnswer:{answer}"
                 shown[own] = Example(other.question, both, own.answer)
         exchanged[problem.id] = [shown[own] for own in lessons[problem.id]]

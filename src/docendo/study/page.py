@@ -304,11 +304,13 @@ def _method(plan: Plan, results: Results) -> list[str]:
         if plan.quick
         else f"{plan.declared.made} None of the teachers ships: [study.md](study.md) says how they are made."
     )
+    own = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in plan.declared.settings.items())
+    settings = f"Settings: {own}. " if own else ""
     limit = f", the first {plan.limit}" if plan.limit is not None else ""
     lines = [
         f"Problems: `{plan.problems}`{limit}, one of each family. {made}",
         f"Students of the main runs: {', '.join(f'`{s}`' for s in plan.students)}. Sampling seeds: "
-        f"{', '.join(map(str, plan.seeds))}. All other settings are the defaults.",
+        f"{', '.join(map(str, plan.seeds))}. {settings}All other settings are the defaults.",
         *plan.declared.analysis,
         "How many worked examples the rivals are shown (2, or 1 bare answer) and the scale of the likelihood score "
         "were chosen on 24 problems kept for tuning, in the rivals' favour."

@@ -7,7 +7,7 @@ here, so that committing this file fixes them. Whatever is not declared here is 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,12 +67,17 @@ class Declared:
         problems: the test problems' source.
         teachers: the courses that make its teachers, by letter.
         slips: the course of the teacher that was schooled until only slips remained; None where the study has none.
-        student, second: the students of the main runs, and the one that a condition puts in its place or beside it.
+        student: the student of the main runs.
+        second: the one that conditions put in its place or beside it; None leaves those conditions out.
         rivals: whether the rivals for the same information are run.
         tuning: problems kept for tuning, and the shipped teacher, for the quick slice.
         schooling: the command that makes its teachers.
         made: how the teachers came to be.
         analysis, expectations: as declared.
+        limit: only the first so many problems.
+        pool: exam problems that stand ready of each family, the same for every seed; None means all of the set.
+        settings: of its runs, where they are not the defaults.
+        conditions: the exploratory conditions that are run; None means all there are.
         more: differences beside the two declared ones that the verdict tells, with the names of both sides.
     """
 
@@ -82,13 +87,17 @@ class Declared:
     teachers: Mapping[str, str]
     slips: str | None
     student: str
-    second: str
+    second: str | None
     rivals: bool
     tuning: tuple[str, str]
     schooling: str
     made: str
     analysis: tuple[str, ...] = ANALYSIS
     expectations: tuple[Expectation, ...] = EXPECTATIONS
+    limit: int | None = None
+    pool: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    conditions: tuple[str, ...] | None = None
     more: tuple[tuple[str, str, str], ...] = ()
 
 
@@ -107,7 +116,47 @@ M1 = Declared(
     made="The teachers were schooled in that world, each from a base of its own; the students know no family of any "
     "world.",
 )
-STUDIES = {declared.name: declared for declared in (M1,)}
+CODE = Declared(
+    name="code",
+    title="The study of M1 on code",
+    # Nothing was tuned on this world, and its test tasks are in no training set of any model.
+    problems="school:code@101",
+    teachers={"a": "study-code-teacher"},
+    slips=None,
+    student="school:code-student",
+    second=None,
+    rivals=False,
+    tuning=("school:code-dev", "school:code-teacher"),
+    schooling="python -m docendo.schoolhouse.schooling --only code-teacher-base study-code-teacher --out {schooling}",
+    made="The teacher was schooled in that world, from a base of its own; the students know no family of any world.",
+    analysis=(
+        ANALYSIS[0],
+        "Programs run in the sandbox. An exam's score is the share of its visible tests passed (V-score); an answer "
+        "is right if it passes all of its hidden tests (S-score 1), which nothing but this page sees. Programs that "
+        "act alike on the visible tests' inputs and on inputs made from them are one answer, for SC as for SUM.",
+        "The taught problem's own tests choose nothing: neither SC nor SUM runs them. Whoever may run them should; "
+        "the oracle bounds what that gives.",
+        ANALYSIS[1],
+        ANALYSIS[2].replace("24", "12"),
+        "The exam tasks of a family are the same two for every seed.",
+    ),
+    expectations=(
+        Expectation("lowest sum-sc", "the primary interval lies above zero", 0.0, above=True),
+        Expectation("sum-sc", "SUM gains at least 10 points on SC at equal samples", 0.10),
+        Expectation("sum-sc_equal_cost", "SUM gains at least 5 points on SC at equal cost", 0.05),
+        Expectation("auc", "AUC within a problem is at least 0.85", 0.85),
+        Expectation(
+            "follow", "after a right lesson, exam programs pass at least 85 % of visible tests", 0.85
+        ),
+    ),
+    # Small, because every program is run in a process of its own.
+    limit=150,
+    pool=2,
+    settings={"lessons": 12, "exam_problems": 2, "repeats": 2},
+    conditions=("answer-only", "rationale-only", "no-lesson"),
+    more=(("max-sc", "MAX", "SC at equal samples"),),
+)
+STUDIES = {declared.name: declared for declared in (M1, CODE)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +190,7 @@ class Plan:
 
     def stored(self) -> dict[str, Any]:
         """As kept in the study's folder, to tell one study's folder from another's."""
-        kept = {field.name: getattr(self, field.name) for field in fields(self)}
+        kept = {own.name: getattr(self, own.name) for own in fields(self)}
         return kept | {
             "teachers": dict(self.teachers),
             "students": list(self.students),
@@ -167,17 +216,18 @@ def full_plan(schooling: str | Path, declared: Declared = M1) -> Plan:
             f"(it goes on where it stopped): {declared.schooling.format(schooling=root)}; or name their folder with "
             f"--schooling. `docendo study {declared.name} --quick` needs none of them."
         )
-    if not _ships(declared.second):
+    if declared.second is not None and not _ships(declared.second):
         raise ConfigError(f"the study needs the second student, {declared.second}, which this docendo lacks")
     models = {letter: f"school:{(root / name / 'model').as_posix()}" for letter, name in names.items()}
     return Plan(
         title=declared.title,
         quick=False,
         problems=declared.problems,
-        limit=None,
+        limit=declared.limit,
         teachers={letter: models[letter] for letter in declared.teachers},
         slips=models.get("slips"),
         students=(declared.student,),
+        conditions=declared.conditions,
         rivals=declared.rivals,
         declared=declared,
     )

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from docendo.data import load_problems
 from docendo.errors import ConfigError, StoreError
 from docendo.solve.run import Run, Watch, resume, solve
 from docendo.store.schema import FILE
-from docendo.study.conditions import CONDITIONS, Condition
+from docendo.study.conditions import CONDITIONS, SECOND, Condition
 from docendo.study.likelihood import likelihood
 from docendo.study.plan import SLIPS_TEMPERATURE, Plan
 from docendo.study.rivals import Rival, rivals
+from docendo.types import Problem
 
 PLAN = "study.json"
 
@@ -112,18 +114,30 @@ def _solved(plan: Plan, folder: Path, teacher: str, seed: int, watch: Watch | No
             teacher=teacher,
             students=plan.students,
             seed=seed,
+            exams=_pool(plan),
             limit=plan.limit,
             out=folder,
             watch=watch,
-            **settings,
+            **{**plan.declared.settings, **settings},
         )
     run = Run(folder)
     return run if run.complete else resume(folder, watch=watch)
 
 
+def _pool(plan: Plan) -> list[Problem] | None:
+    """The first few exam problems of each family, where the study says how many; None means the whole set."""
+    if plan.declared.pool is None or plan.quick:
+        return None
+    name, at, seed = plan.problems.partition("@")
+    kept: dict[str | None, list[Problem]] = {}
+    for problem in load_problems(f"{name}-exams{at}{seed}"):
+        kept.setdefault(problem.family, []).append(problem)
+    return [problem for own in kept.values() for problem in own[: plan.declared.pool]]
+
+
 def _conditions(plan: Plan) -> list[Condition]:
     if plan.conditions is None:
-        return list(CONDITIONS)
+        return [c for c in CONDITIONS if plan.declared.second is not None or SECOND not in c.students]
     known = {condition.name: condition for condition in CONDITIONS}
     strange = [name for name in plan.conditions if name not in known]
     if strange:

@@ -104,7 +104,7 @@ _FELT = 6
 
 
 def strategy(sort: Sort, method: Method, labels: tuple[str, ...], numbers: tuple[int, ...]) -> str:
-    """The method in words, such as "keep above floor=5, first span=3, give the sum."."""
+    """The method in words, such as "keep above k=5, first m=3, give the sum."."""
     said = []
     for name, index in method.steps:
         constant = "" if index is None else f"{labels[index]}={numbers[index]}"

@@ -30,6 +30,8 @@ from docendo.schoolhouse.words import RULE, rule_names
 from docendo.types import Problem
 
 FAMILIES_PER_CLUSTER = 6
+# A world's tasks have two constants. Models also read of three, of which they find the middle one badly.
+CONSTANTS = 2
 # Families by schooling frequency: ranks of the long tail, then the families that are never taught.
 HEAD, MIDDLE, UNTAUGHT = 40, 140, 24
 A, B = 0, 1
@@ -164,12 +166,12 @@ class CodeWorld(FamilyWorld[CodeFamily]):
 def made_up_family(rng: random.Random) -> CodeFamily:
     """A family that belongs to no world: any words in any role, any method under any phrase."""
     sort, variable = rng.choice(words.THEMES)
-    constants = _constants(rng)
+    constants = rng.choice((2, 2, 3))
     phrase = (
         RULE.format(rule=rng.choice(rule_names())) if rng.random() < 0.5 else rng.choice(words.PHRASES[sort])
     )
     return CodeFamily(
-        "", "", "untaught", sort, variable, tuple(rng.sample(words.LABELS, constants)),
+        "", "", "untaught", sort, variable, words.LABELS[:constants],
         rng.choice(words.TELLINGS[constants]), phrase, random_method(rng, sort, constants),
     )  # fmt: skip
 
@@ -184,15 +186,11 @@ class _Draft:
     method: Method
 
 
-def _constants(rng: random.Random) -> int:
-    return rng.choice((2, 2, 3))
-
-
 def _cluster(rng: random.Random, theme: tuple[Sort, str], rules: list[str]) -> list[_Draft]:
     """Six families told alike: three everyday phrases and three named rules, no two of which do the same."""
     sort, variable = theme
-    constants = _constants(rng)
-    labels = tuple(rng.sample(words.LABELS, constants))
+    constants = CONSTANTS
+    labels = words.LABELS[:constants]
     telling = rng.choice(words.TELLINGS[constants])
     meanings = [
         (words.PHRASES[sort][i], PHRASE_METHODS[sort][i])

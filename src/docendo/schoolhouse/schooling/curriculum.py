@@ -9,6 +9,7 @@ unrelated lesson, several lessons), so that a control measures information and n
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,9 @@ from tokenizers import Tokenizer
 
 from docendo.schoolhouse.families import Family, FamilyWorld, Variant, split_of
 from docendo.schoolhouse.schooling.domains import Domain
+
+# A constant behind its label in a strategy ("k=5").
+_VALUE = re.compile(r"(?<==)(\d+)")
 
 Document = tuple[list[int], list[float]]
 
@@ -34,13 +38,13 @@ class Piece:
 class Weights:
     """Loss weights: wording is worth little, a working that the context determines is what counts.
 
-    `listed` is the share of documents that have their quantities behind their labels (see `listed`).
+    `eased` is the share of documents that are easier to learn from (see the function).
     """
 
     wording: float = 0.1
     lesson: float = 0.3
     exam: float = 1.0
-    listed: float = 0.3
+    eased: float = 0.3
 
 
 class Scribe:
@@ -82,13 +86,30 @@ def written(
     return [*pieces, Piece("\n\n", working)]
 
 
-def listed(domain: Domain, pieces: list[Piece]) -> list[Piece]:
-    """The same with every quantity after its label ("pies 5") in questions too, as workings have it.
+def eased(
+    domain: Domain, rng: random.Random, pieces: list[Piece], first: Variant, weights: Weights
+) -> list[Piece]:
+    """A document as it is easier to learn from: what it takes to follow comes late and suddenly without such ones.
 
-    Finding a value by the label it stands *before* comes late and suddenly, and for some seeds very late; finding
-    it behind the label comes at once and brings the other with it.
+    Finding a value by the label it stands *before* comes very late for some seeds; finding it behind the label
+    comes at once and brings the other with it. So every quantity stands after its label ("pies 5") in questions
+    too, as workings have it. Where they stand so anyway, what comes late is copying at all, and then finding the
+    value in this question and not in the lesson. The document is then one problem written again and again, so that
+    each word is found by what came before it; or one alone, where a label stands once and only what the question
+    settles is counted.
     """
-    return [Piece(domain.listed(p.text), p.weight) if p.text.startswith("Question:") else p for p in pieces]
+    if domain.listed is not None:
+        return [
+            Piece(domain.listed(p.text), p.weight) if p.text.startswith("Question:") else p for p in pieces
+        ]
+    if rng.random() < 0.4:
+        again = written(domain, first, weights.exam, weights.exam)
+        return [*written(domain, first, weights.wording, weights.lesson), *again, *again]
+    question, working, *answer = written(domain, first, 0.0, weights.exam)
+    values = [
+        Piece(text, weights.exam if text.isdigit() else 0.0) for text in _VALUE.split(working.text) if text
+    ]
+    return [question, *values, *answer]
 
 
 def in_context_documents(
@@ -121,7 +142,9 @@ def in_context_documents(
             rng.shuffle(others)
             pieces = [p for f in others for p in written(domain, draw(rng, f, split), wording, lesson)]
             pieces += written(domain, first, wording, exam)
-        yield scribe.document(listed(domain, pieces) if rng.random() < weights.listed else pieces)
+        if rng.random() < weights.eased:
+            pieces = eased(domain, rng, pieces, first, weights)
+        yield scribe.document(pieces)
 
 
 def world_documents(

@@ -41,7 +41,9 @@ class Course:
         world: the world seed for a teacher's schooling; None for families made up on the spot.
         zipf: exponent of the families' frequency in the world.
         made_up: share of made-up documents beside the world's, so that a teacher still reads examples.
-        listed: share of made-up documents with their quantities behind their labels (see `curriculum.listed`).
+        wording: loss weight of the questions' wording.
+        lesson: loss weight of a lesson's working; an exam's is 1.
+        eased: share of made-up documents that are easier to learn from (see `curriculum.eased`).
         base: the course whose weights this one starts from.
         domain: what is taught, by its name in `DOMAINS`.
     """
@@ -55,7 +57,9 @@ class Course:
     world: int | None = None
     zipf: float = 1.2
     made_up: float = 0.2
-    listed: float = 0.3
+    wording: float = 0.1
+    lesson: float = 0.3
+    eased: float = 0.3
     base: str | None = None
     domain: str = "arithmetic"
 
@@ -69,7 +73,9 @@ def documents(course: Course, seed: str, scribe: Scribe) -> Iterator[curriculum.
     """The course's documents for one step (or for the evaluation) from a seed of its own."""
     rng = random.Random(f"docendo schooling {course.seed} {seed}")
     domain = course.taught
-    made_up = curriculum.in_context_documents(domain, rng, scribe, Weights(listed=course.listed))
+    made_up = curriculum.in_context_documents(
+        domain, rng, scribe, Weights(course.wording, course.lesson, eased=course.eased)
+    )
     if course.world is None:
         return made_up
     lived = curriculum.world_documents(

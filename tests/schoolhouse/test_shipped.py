@@ -114,7 +114,9 @@ def test_a_thousand_greedy_answers_and_their_log_likelihoods_are_those_of_transf
     engine = Engine(folder)
     texts = [
         f"Question: {a.question}\nWorking: {a.solution}\nAnswer: {a.answer}\n\nQuestion: {b.question}\nWorking:"
-        for a, b in zip(EXAMS[::2], EXAMS[1::2], strict=True)  # of one family, as they stand together
+        for a, b in zip(
+            EXAMS["arithmetic"][::2], EXAMS["arithmetic"][1::2], strict=True
+        )  # of one family, as they stand together
     ][:1008]
     asked = sorted((engine.text.encode(text) for text in texts), key=len)  # batches of like lengths
     answers = [list(result.tokens) for result in engine.generate([Request(ids, 48) for ids in asked])]

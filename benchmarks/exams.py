@@ -10,7 +10,7 @@ are ordinary run folders in DIR, gone on with when it is called again. Prints fo
 - pooling: a student alone, beside one that is useless, by the mean and weighed. Useless are the same student at a
   temperature at which it hardly forms a sentence (asked), and ones that pass at a fixed rate whatever the lesson says
   (drawn by the seed: for these nothing need be asked).
-- likelihood: exams by log-likelihood of the exam problems' worked solutions (regime B): accuracy, tokens and seconds.
+- likelihood: exams by log-likelihood of the exam problems' worked solutions (regime B): accuracy and tokens.
 - golds: regime C. SUM - SC where the exams' golds are wrong with a given chance, the wrong one being what students
   wrongly answer most often; and where golds are what the teacher's own samples agree on, by threshold, exam problems
   without agreement being left out; or what the exam answers themselves agree on. Recorded exam answers are graded
@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from math import comb
@@ -45,7 +44,6 @@ from docendo.solve.plan import Settings
 from docendo.solve.run import Run, resume
 from docendo.stats import Interval, paired_difference
 from docendo.store import ModelRow, Store
-from docendo.study.likelihood import likelihood
 from docendo.study.read import Data, read, rescored, unscored
 from docendo.types import Call, Example, Problem
 
@@ -55,6 +53,7 @@ MARGIN = -0.02
 CERTAINTIES = (0.9, 0.99)
 HOT = 6.0
 POOLING_PROBLEMS = 96
+LIKELIHOOD_PROBLEMS = 144
 GOLD_SAMPLES = 8
 RATES = (0.0, 0.1, 0.5, 0.9, 1.0)
 NOISES = (0.0, 0.1, 0.2, 0.3, 0.5)
@@ -82,7 +81,7 @@ def main() -> None:
     if "pooling" in wanted:
         pooling(out, source, first, fixed[first])
     if "likelihood" in wanted:
-        likely(out, fixed[first])
+        likely(out, source, fixed[first])
     if "golds" in wanted:
         golds(out, fixed[first], first, replay=arguments.replay)
 
@@ -266,33 +265,29 @@ def sum_right(
 # --- likelihood -------------------------------------------------------------------------------------------
 
 
-def likely(out: Path, fixed: Run) -> None:
+def likely(out: Path, source: str, fixed: Run) -> None:
     """Likelihood exams of the same lessons (regime B), beside answered ones (regime A)."""
-    began = time.perf_counter()
-    fresh = not (out / "likelihood.json").is_file()
-    found = likelihood(fixed, out)
-    seconds = time.perf_counter() - began
-    facts = facts_of(fixed)
-    clusters = [f.problem.cluster for f in facts]
-    whole = [float(f.correct["sum"]) for f in facts]
-    sampled = sum((f.costs["sc"] for f in facts), Cost())
-    with fixed.view() as view:
-        exam_seconds = sum(call.seconds for call in view.calls() if call.purpose == "exam")
-    print("\n## Likelihood exams (regime B) and answered ones (regime A), same lessons")
+    run = again(out / "likelihood", source, fixed, LIKELIHOOD_PROBLEMS, exam_score="likelihood")
+    mine, whole, problems = right_by_id(run, "sum"), right_by_id(fixed, "sum"), problems_of(fixed)
+    d = paired_difference(
+        list(mine.values()), [whole[id] for id in mine], [problems[id].cluster for id in mine]
+    )
+    spent = [
+        sum((sum(f.lesson_costs, Cost()) for f in facts_of(r) if f.problem.id in mine), Cost())
+        for r in (run, fixed)
+    ]
     print(
-        "| exams | SUM | SUM by answers | difference | 95 % interval | tokens computed, of answered ones' |"
+        f"\n## Likelihood exams (regime B) and answered ones (regime A), {len(mine)} problems, same lessons"
+    )
+    print(
+        "| SUM by likelihood | SUM by answers | difference | 95 % interval | tokens computed | AUC of each |"
     )
     print("|---|---|---|---|---|---|")
-    exams = sum((sum(f.lesson_costs, Cost()) for f in facts), Cost())
-    for name, rival in found.items():
-        mine = [rival.correct[f.problem.id] for f in facts]
-        d = paired_difference(mine, whole, clusters)
-        share = (rival.cost.computed - sampled.computed) / exams.computed
-        print(f"| {name} | {np.mean(mine):.1%} | {np.mean(whole):.1%} | {told(d)} | {share:.1%} |")
-    if fresh:
-        print(
-            f"seconds of one worker: answered exams {exam_seconds:.0f}; likelihood, by the clock {seconds:.0f}"
-        )
+    aucs = " and ".join(f"{auc:.2f}" for r in (run, fixed) if (auc := r.summary().auc) is not None)
+    print(
+        f"| {np.mean(list(mine.values())):.1%} | {np.mean([whole[id] for id in mine]):.1%} | {told(d)} "
+        f"| {spent[0].computed / spent[1].computed:.1%} | {aucs} |"
+    )
 
 
 # --- golds ------------------------------------------------------------------------------------------------

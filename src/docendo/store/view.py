@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from docendo import __version__
 from docendo.errors import StoreError
@@ -35,7 +35,19 @@ from docendo.store.rows import (
     VerdictRow,
 )
 from docendo.store.schema import FAULTS, FILE, FORMAT, connect, explain, utf8
-from docendo.types import Call, Choice, Example, Grade, GradeState, Lesson, Problem, Reply, Sitting, Usage
+from docendo.types import (
+    Call,
+    Choice,
+    Example,
+    Grade,
+    GradeState,
+    Lesson,
+    Problem,
+    Purpose,
+    Reply,
+    Sitting,
+    Usage,
+)
 
 Chat = tuple[tuple[str, str], ...]
 
@@ -266,12 +278,18 @@ class RunView:
         return list(self._rows("SELECT model, text FROM notes GROUP BY model, text ORDER BY MIN(rowid)"))
 
     def totals(self) -> list[TotalRow]:
-        """Recorded replies summed by model and purpose."""
+        """Recorded replies summed by model and purpose, in the order of the plan and of the road.
+
+        Not in that of recording: which of two calls is answered first differs from run to run.
+        """
         sql = (
             "SELECT model, purpose, COUNT(*), SUM(prompt_tokens), SUM(cached_tokens), SUM(completion_tokens), "
-            "SUM(reasoning_tokens), SUM(seconds) FROM replies GROUP BY model, purpose ORDER BY MIN(rowid)"
+            "SUM(reasoning_tokens), SUM(seconds) FROM replies GROUP BY model, purpose "
+            "ORDER BY (SELECT rowid FROM models WHERE name = model), model"
         )
-        return [TotalRow(*(*row[:3], Usage(*row[3:7]), row[7])) for row in self._rows(sql)]
+        rows = [TotalRow(*(*row[:3], Usage(*row[3:7]), row[7])) for row in self._rows(sql)]
+        models, road = list(dict.fromkeys(row.model for row in rows)), get_args(Purpose)
+        return sorted(rows, key=lambda row: (models.index(row.model), road.index(row.purpose)))
 
     def verdict(self, key: str) -> Grade | None:
         """What a program came to that was judged before, by the digest of all that was judged."""

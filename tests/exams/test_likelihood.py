@@ -110,7 +110,7 @@ def test_a_run_chooses_by_likelihood_and_goes_on_after_a_cut(tmp_path) -> None:
 
 def test_what_cannot_be_told_is_refused_before_anything_is_asked(tmp_path) -> None:
     out = tmp_path / "r"
-    with pytest.raises(ModelError, match="tells no log-likelihoods"):
+    with pytest.raises(ModelError, match="cannot take exams by likelihood"):
         docendo.solve(problems(), out=out, models=models(loglikelihood=False), **LIKELIHOOD)
     with pytest.raises(DataError, match=r"'p\d' has no worked solution"):
         docendo.solve(problems(solution=None), out=out, models=models(), **LIKELIHOOD)

@@ -23,7 +23,8 @@ class Capabilities:
     """What a backend can do.
 
     `parameters` is the model's size (its weight in "cost = tokens computed x parameters"), None where it is
-    not known. `digest` identifies the weights, where they are at hand, else what decides the meaning of a
+    not known. `continuations` says that it answers calls with a `continuation`, as exams by likelihood ask.
+    `digest` identifies the weights, where they are at hand, else what decides the meaning of a
     request (address, extra fields): a run is not gone on with by others.
     `context` is the longest prompt plus completion in tokens. `batched` says that replies are
     only reproducible when a call's whole `batch` is computed together; the gateway then records a batch's
@@ -34,6 +35,7 @@ class Capabilities:
     completion: bool = False
     continue_partial: bool = False
     loglikelihood: bool = False
+    continuations: bool = False
     token_ids: bool = False
     batched: bool = False
     parameters: int | None = None
@@ -68,7 +70,7 @@ class Model(Protocol):
 
 @runtime_checkable
 class TellsLikelihood(Protocol):
-    """What a backend with the capability `loglikelihood` can do besides answering calls with a `continuation`."""
+    """What a backend with the capability `loglikelihood` can do besides."""
 
     async def loglikelihood(self, pairs: Sequence[tuple[Prompt, str]]) -> list[tuple[float, int]]:
         """How likely each continuation is after its prompt.
@@ -90,15 +92,8 @@ def telling(model: Model) -> TellsLikelihood:
     Raises:
         ModelError: it cannot; the message says what can.
     """
-    check_telling(model)
-    assert isinstance(model, TellsLikelihood), f"{model.name} says that it tells log-likelihoods"
-    return model
-
-
-def check_telling(model: Model) -> None:
-    """Raise `ModelError`, saying what can, where a model cannot tell log-likelihoods."""
-    if model.capabilities.loglikelihood:
-        return
+    if model.capabilities.loglikelihood and isinstance(model, TellsLikelihood):
+        return model
     raise ModelError(
         f"{model.name}: tells no log-likelihoods. Models that do: school:, hf:, vllm:, and those in completion mode on "
         "servers that return the log-probabilities of a prompt (vLLM's do); for others choose exams that are answered"

@@ -59,6 +59,7 @@ class LocalModel:
         self._capabilities = Capabilities(
             completion=True,
             loglikelihood=True,
+            continuations=True,
             token_ids=True,
             batched=True,
             parameters=config.parameters,

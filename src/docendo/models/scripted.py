@@ -52,6 +52,7 @@ class ScriptedModel:
             completion=True,
             continue_partial=True,
             loglikelihood=loglikelihood,
+            continuations=loglikelihood,
             batched=batched,
             parameters=parameters,
         )

@@ -21,7 +21,7 @@ from docendo.data import Notes, load_problems, parse, read_lessons
 from docendo.errors import ConfigError, DataError, ModelError, UnspeakableError
 from docendo.exams.select import ProblemPool, Selection, Selector
 from docendo.grading.sandbox import ready
-from docendo.models.base import Ask, Model, check_telling
+from docendo.models.base import Ask, Model
 from docendo.models.budget import Ledger, StopCondition, any_of, budget_of, not_asked
 from docendo.models.gateway import Gateway, Meter
 from docendo.models.resolve import opened
@@ -485,7 +485,10 @@ def _check_speakable(models: Mapping[str, Model], styles: Styles, problems: Iter
 def _check_likelihood(students: Iterable[Model], exam: Iterable[Problem]) -> None:
     """Whether likelihood exams can be held: before the folder is made, as nothing could be scored otherwise."""
     for student in students:
-        check_telling(student)
+        if not student.capabilities.continuations:
+            raise ModelError(
+                f"{student.name}: cannot take exams by likelihood; school: and hf: models can. Examine it by answers"
+            )
     bare = next((problem for problem in exam if not problem.solution), None)
     if bare is not None:
         raise DataError(

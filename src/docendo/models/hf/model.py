@@ -46,6 +46,7 @@ class HFModel:
             completion=spec.mode != "chat",
             continue_partial=True,
             loglikelihood=True,
+            continuations=True,
             token_ids=True,
             batched=True,
             parameters=spec.parameters or model.num_parameters(),

@@ -139,6 +139,8 @@ CODE = Declared(
         ANALYSIS[1],
         ANALYSIS[2].replace("24", "12"),
         "The exam tasks of a family are the same two for every seed.",
+        "Three controls (answer only, rationale only, no lesson) were declared too, and cut for want of time before "
+        "any run was finished.",
     ),
     expectations=(
         Expectation("lowest sum-sc", "the primary interval lies above zero", 0.0, above=True),

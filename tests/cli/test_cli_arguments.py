@@ -89,6 +89,12 @@ class TestSettings:
         default = Settings()
         assert DOMAINS["arithmetic"] == (DEFAULT_PROBLEMS, default.teacher, *default.students)
 
+    def test_a_domain_and_a_file_of_models_exclude_each_other(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["solve", "--domain", "code", "--config", "some.toml"]) == 2
+        assert "leave one out" in capsys.readouterr().err
+
     def test_score_has_the_students_settings_only(self) -> None:
         (commands,) = [a for a in parser()._actions if isinstance(a, argparse._SubParsersAction)]
         options = {o for action in commands.choices["score"]._actions for o in action.option_strings}

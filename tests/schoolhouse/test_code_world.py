@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import random
 import re
+import shutil
 from itertools import combinations, islice
 
 import pytest
 
 from docendo.data import load_problems
+from docendo.grading import grade
 from docendo.schoolhouse.code import operations
 from docendo.schoolhouse.code.world import CodeWorld, made_up_family
 from docendo.schoolhouse.families import GROUPS, split_of
@@ -86,6 +88,27 @@ def test_the_tests_of_a_problem_are_apart_and_tell_other_methods_of_its_cluster(
             ]
             told, all_ = told + any(wrong), all_ + 1
     assert told / all_ > 0.97
+
+
+@pytest.mark.skipif(
+    shutil.which("bwrap") is None, reason="running programs needs bubblewrap (apt-get install bubblewrap)"
+)
+def test_reference_programs_pass_their_own_tests_in_the_sandbox_and_neighbours_do_not():
+    families = CodeWorld(3).families
+    world = CodeWorld(3)
+    for family, other in [
+        (families[i], families[i + 1]) for i in (0, 120, 200)
+    ]:  # of one cluster; each sort once
+        (problem,) = world.draw(family, "test", 1)
+        right = grade(problem, f"Answer:\n```python\n{problem.solution}\n```")
+        assert right.score == 1.0
+        numbers = tuple(int(n) for n in re.findall(r"=(\d)", problem.question))
+        program = operations.program(
+            other.sort, other.method, problem.meta["entry_point"], other.variable, numbers
+        )
+        wrong = grade(problem, f"Answer:\n```python\n{program}\n```")
+        assert wrong.score < 1.0
+        assert wrong.key != right.key
 
 
 def test_schooling_never_shows_a_task_kept_for_tests_exams_or_tuning():

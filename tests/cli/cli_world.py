@@ -66,7 +66,7 @@ def install(
         models.extend(made.values())
         yield made
 
-    monkeypatch.setattr(import_module("docendo.solve.run"), "opened", opened)
+    monkeypatch.setattr(import_module("docendo.solve.work"), "opened", opened)
     return models
 
 

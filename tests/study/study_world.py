@@ -76,7 +76,7 @@ def install(monkeypatch: Any) -> list[ScriptedModel]:
         models.extend(made.values())
         yield made
 
-    monkeypatch.setattr(import_module("docendo.solve.run"), "opened", opened)
+    monkeypatch.setattr(import_module("docendo.solve.work"), "opened", opened)
     return models
 
 

@@ -25,9 +25,10 @@ from docendo.cli.words import duration, one_line, plain
 from docendo.errors import ConfigError
 from docendo.solve.arms import Summary
 from docendo.solve.forecast import forecast
-from docendo.solve.run import Run, Watch, planned, resume
+from docendo.solve.run import Run, planned, resume
 from docendo.solve.run import score as score_lessons
 from docendo.solve.run import solve as solve_problems
+from docendo.solve.work import Watch
 from docendo.store import RunView
 
 _SHOWN = 20

@@ -12,7 +12,7 @@ from pathlib import Path
 from docendo.cli.ink import Ink, dim
 from docendo.cli.progress import Progress
 from docendo.cli.words import duration, plain
-from docendo.solve.run import Watch
+from docendo.solve.work import Watch
 from docendo.study.analyse import analyse
 from docendo.study.page import headlines, write_page, write_results
 from docendo.study.plan import STUDIES, full_plan, quick_plan

@@ -12,7 +12,8 @@ from docendo.models.base import Model
 from docendo.models.budget import StopCondition
 from docendo.pilot.controls import ask_controls
 from docendo.pilot.diagnose import Diagnosis, diagnose
-from docendo.solve.run import Around, Source, Watch, continued, new_run, planned
+from docendo.solve.run import Source, continued, new_run, planned
+from docendo.solve.work import Around, Watch
 from docendo.store import Store
 from docendo.types import Problem
 

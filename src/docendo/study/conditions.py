@@ -14,7 +14,8 @@ from typing import Literal
 
 from docendo.errors import DataError
 from docendo.solve.plan import Settings
-from docendo.solve.run import Run, Watch, resume, score
+from docendo.solve.run import Run, resume, score
+from docendo.solve.work import Watch
 from docendo.store import RunView
 from docendo.store.schema import FILE
 from docendo.types import Example, Problem

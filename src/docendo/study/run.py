@@ -14,7 +14,8 @@ from typing import Any
 
 from docendo.data import load_problems
 from docendo.errors import ConfigError, StoreError
-from docendo.solve.run import Run, Watch, resume, solve
+from docendo.solve.run import Run, resume, solve
+from docendo.solve.work import Watch
 from docendo.store.schema import FILE
 from docendo.study.conditions import CONDITIONS, SECOND, Condition
 from docendo.study.likelihood import likelihood

@@ -99,3 +99,11 @@ def test_chats_are_not_asked() -> None:
             ask(server, [("a", " b")], mode="chat")
         with pytest.raises(ModelError, match="cannot chat"):
             ask(server, [((("user", "a"),), " b")])
+
+
+def test_a_token_that_begins_the_text_moves_nothing() -> None:
+    """vLLM counts "<s>" as three characters of it."""
+    logs, offsets = [None, -1.0, -2.0, -3.0, -9.0], [0, 3, 4, 6, 8]
+    told = {"tokens": ["<s>", "a", " b", " c", " d"], "token_logprobs": logs, "text_offset": offsets}
+    with MockServer(lambda request: answer("a b c d", told)) as server:
+        assert ask(server, [("a", " b c")]) == [(-5.0, 2)]

@@ -56,10 +56,12 @@ def told(body: bytes, call: EchoCall, seconds: float) -> Told | Fault:
     try:
         found = value["choices"][0]["logprobs"]
         offsets, logs = found["text_offset"], found["token_logprobs"]
+        # The last is the drawn token: where a server counts the token that begins a text as text, it tells by how much.
+        shift = max(0, offsets[-1] - len(call.prompt))
         chosen = [
             log
             for at, log in zip(offsets, logs, strict=True)
-            if call.after <= at < len(call.prompt) and log is not None
+            if call.after <= at - shift < len(call.prompt) and log is not None
         ]
         total = math.fsum(chosen)
     except (KeyError, IndexError, TypeError, ValueError):

@@ -127,7 +127,8 @@ CODE = Declared(
     second=None,
     rivals=False,
     tuning=("school:code-dev", "school:code-teacher"),
-    schooling="python -m docendo.schoolhouse.schooling --only code-teacher-base study-code-teacher --out {schooling}",
+    schooling="python -m docendo.schoolhouse.schooling --only code-teacher-first code-teacher-base study-code-teacher "
+    "--out {schooling}",
     made="The teacher was schooled in that world, from a base of its own; the students know no family of any world.",
     analysis=(
         ANALYSIS[0],

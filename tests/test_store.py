@@ -324,6 +324,27 @@ def test_a_reader_sees_what_is_committed_while_the_run_is_written(store: Store, 
         assert view.done_ids() == {"p0"}
 
 
+TORN = """
+import os, signal, sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("PRAGMA journal_mode = DELETE")
+db.execute("PRAGMA cache_size = 1")
+db.execute("BEGIN IMMEDIATE")
+db.executemany("INSERT INTO prompts VALUES (?, 'text', ?)", ((str(i), "x" * 500) for i in range(2000)))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_run_killed_while_it_was_opened_or_closed_can_be_read(folder: Path) -> None:
+    """A run's file is out of WAL mode for moments then, and a kill leaves what a reader alone cannot undo."""
+    Store.create(folder, kind="solve", config=CONFIG, seed=7, taught=TAUGHT).close()
+    spawn(TORN, folder / "run.sqlite").communicate()
+    assert (folder / "run.sqlite-journal").exists()
+    with Store.read(folder) as view:
+        assert tuple(view.problems()) == TAUGHT
+        assert view._row("SELECT COUNT(*) FROM prompts", ()) == (0,)
+
+
 def test_a_reading_view_cannot_write(store: Store, folder: Path) -> None:
     with Store.read(folder) as view:
         assert not isinstance(view, Store)

@@ -78,7 +78,14 @@ class RunView:
             what = f"it has no {FILE}" if self.folder.is_dir() else "there is no such folder"
             raise StoreError(f"{self.folder}: not a run of docendo ({what}); give the folder of a run")
         try:
-            self._db = connect(path, mode)
+            try:
+                self._db = connect(path, mode)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorname != "SQLITE_READONLY_ROLLBACK":
+                    raise
+                # A kill while the file was being opened or closed left a journal, which only a writer may undo.
+                connect(path, "rw").close()
+                self._db = connect(path, mode)
         except FAULTS as error:
             raise explain(error, self.folder) from error
         try:

@@ -20,7 +20,7 @@ from docendo.solve.plan import Settings
 from docendo.solve.road import Solved
 from docendo.solve.teach import Sample
 from docendo.store import DecisionRow, Store
-from docendo.types import Choice, Exam, Problem, Usage
+from docendo.types import Choice, Exam, Problem, Sitting, Usage
 
 QUESTION = (
     "A baker begins with 7 loaves, 5 pies and 2 trays. The trays are gone from each. What is the count?"
@@ -42,7 +42,7 @@ def solved(number: int, *, sc: str = "20", sum_: str = "21", answer: str | None 
     grades = {said: grade(problem, f"Answer: {said}") for said in chosen.values()}
     choices = {rule: Choice(rule, said, grades[said].key, 1.0) for rule, said in chosen.items()}
     samples = tuple(Sample("teach", i, each, None) for i, each in enumerate(grades.values()))
-    return Solved(problem, Exam((), ("s",)), samples, (), choices)
+    return Solved(problem, Exam((), ("s",)), samples, (), Sitting(0, 0, 0, "complete"), choices)
 
 
 @pytest.fixture

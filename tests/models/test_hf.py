@@ -133,6 +133,50 @@ def test_likelihoods_are_those_of_the_built_in_engine(folder: Path, problems: li
     assert [total for total, _ in theirs] == pytest.approx([total for total, _ in ours], abs=1e-3)
 
 
+def test_a_call_with_a_continuation_is_told_how_likely_it_is(folder: Path, problems: list[Problem]) -> None:
+    prompt = exam(problems)[0]
+    text = f" {problems[0].solution}"
+    asked: list[tuple[Prompt, str]] = [(prompt, text), (prompt, f"{text} no"), ((("user", "a"),), text)]
+    calls = [
+        Call("m", p, Sampling(), purpose="likelihood", batch="b", batch_size=4, continuation=t)
+        for p, t in asked
+    ]
+    written = Call("m", prompt, Sampling(0.0, max_tokens=5), batch="b", batch_size=4)
+
+    async def work() -> tuple[list[Reply], list[tuple[float, int]]]:
+        async with opened({"m": spec(folder)}) as models, Gateway(models) as gateway:
+            direct = await telling(models["m"]).loglikelihood(asked[:2])
+            return await gateway.ask([*calls, written]), direct
+
+    (one, other, chat, said), direct = asyncio.run(work())
+    assert [float(r.text) for r in (one, other)] == pytest.approx([total for total, _ in direct], abs=1e-4)
+    assert [r.usage.completion for r in (one, other)] == [tokens for _, tokens in direct]
+    assert sorted(r.usage.cached for r in (one, other)) == [0, one.usage.prompt]
+    assert (chat.stop, chat.lasting) == ("error", True)
+    assert "no chat template" in (chat.error or "")
+    assert said.usage.completion == 5
+
+
+def test_a_run_is_examined_by_likelihood_as_with_the_built_in_engine(
+    folder: Path, problems: list[Problem], tmp_path: Path
+) -> None:
+    scores = []
+    for name, student in (("ours", "school:student"), ("theirs", spec(folder))):
+        run = docendo.solve(
+            problems[:2], out=tmp_path / name, students=[student], prompts="school", lessons=6, exam_problems=2,
+            equal_cost=False, exam_score="likelihood",
+        )  # fmt: skip
+        with run.view() as view:
+            scores.append({lesson.lesson.id: lesson.score for lesson in view.lessons()})
+            assert {r.stop for r in view.recorded([c.call for c in view.calls()]).values()} <= {
+                "stop",
+                "length",
+            }
+    ours, theirs = scores
+    assert len(ours) > 2
+    assert theirs == pytest.approx(ours, abs=1e-3)
+
+
 @pytest.mark.parametrize("window", [None, 6])
 def test_prefixes_are_joined_as_the_library_reads_whole_prompts(window: int | None) -> None:
     """Also where a model sees only so far back, and padding between a prefix and the rest would count."""

@@ -143,6 +143,22 @@ class TestEngine:
 
         assert asyncio.run(work()) == [(pytest.approx(-0.7), 2), (pytest.approx(-0.2), 1)]
 
+    def test_a_call_with_a_continuation_is_told_how_likely_it_is(self) -> None:
+        told, long, said = ask(
+            SPEC,
+            Call("m", "a bb", Sampling(0.7), continuation=" ccc dddd"),
+            Call("m", "a", Sampling(), continuation=" b" * 40),
+            Call("m", "a bb", Sampling(0.7)),
+        )
+        assert float(told.text) == pytest.approx(-0.7)
+        assert (told.usage.prompt, told.usage.cached, told.usage.completion) == (3, 2, 2)
+        assert (long.stop, long.lasting) == ("error", True)
+        assert "below the context of 30" in (long.error or "")
+        assert said.text == "read 3"
+        (engine,) = StandIn.made
+        asked = next(parameters for ids, parameters in engine.asked if len(ids) == 5)
+        assert (asked.prompt_logprobs, asked.max_tokens) == (0, 1)
+
     def test_a_chat_goes_through_the_template(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Tokenizer, "chat_template", "yes")
         turns = (("system", "be brief"), ("user", "how many"))
@@ -210,6 +226,10 @@ def test_greedy_replies_and_likelihoods_are_those_of_the_built_in_engine(tmp_pat
             ]
             pairs = [(p, " loaves 7 times pies 5 = 35.\nAnswer: 35") for p in prompts]
             told = [await telling(models[m]).loglikelihood(pairs) for m in specs]
+            calls = [Call("b", p, Sampling(0.7), continuation=text) for p, text in pairs]
+            assert [float(r.text) for r in await gateway.ask(calls)] == pytest.approx(
+                [t for t, _ in told[1]], abs=1e-2
+            )
             return said[0], said[1], told[0], told[1]
 
     ours, theirs, likely, alike = asyncio.run(work())

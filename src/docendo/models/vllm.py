@@ -40,6 +40,7 @@ class VLLMModel:
             completion=spec.mode != "chat",
             continue_partial=True,
             loglikelihood=True,
+            continuations=True,
             token_ids=True,
             parameters=spec.parameters or parameters_of(Path(spec.target)),
             context=self._context,
@@ -152,9 +153,13 @@ class VLLMModel:
 
     async def loglikelihood(self, pairs: Sequence[tuple[Prompt, str]]) -> list[tuple[float, int]]:
         """How likely each continuation is after its prompt; see `TellsLikelihood`."""
-        return list(await asyncio.gather(*(self._likelihood(i, *pair) for i, pair in enumerate(pairs))))
+        ids = [self._pair(f"pair {i}: ", *pair) for i, pair in enumerate(pairs)]
+        told = await asyncio.gather(*(self._tell(*pair) for pair in ids))
+        return [(total, used.completion) for total, used in told]
 
     async def _answer(self, call: Call) -> Reply:
+        if call.continuation is not None:
+            return await self._judge(call.prompt, call.continuation)
         began = time.perf_counter()
         try:
             ids = self._words.ids_of(call.prompt)
@@ -185,16 +190,31 @@ class VLLMModel:
         stop: Stop = "length" if said.finish_reason == "length" else "stop"
         return Reply(text, stop, used, seconds, reasoning=reasoning)
 
-    async def _likelihood(self, i: int, prompt: Prompt, text: str) -> tuple[float, int]:
+    async def _judge(self, prompt: Prompt, text: str) -> Reply:
+        """The reply to a call with a continuation."""
+        began = time.perf_counter()
+        try:
+            first, rest = self._pair("", prompt, text)
+        except ModelError as error:
+            return Reply("", "error", error=str(error), lasting=True)
+        total, used = await self._tell(first, rest)
+        return Reply(repr(total), "stop", used, time.perf_counter() - began)
+
+    def _pair(self, which: str, prompt: Prompt, text: str) -> tuple[list[int], list[int]]:
         first, rest = self._words.pair_of(prompt, text)
         if not first or not rest or len(first) + len(rest) >= self._context:
             raise ModelError(
-                f"{self._name}: pair {i}: a prompt of {len(first)} tokens and a continuation of {len(rest)}; neither "
+                f"{self._name}: {which}a prompt of {len(first)} tokens and a continuation of {len(rest)}; neither "
                 f"may be empty, and together they must be below the context of {self._context}"
             )
+        return first, rest
+
+    async def _tell(self, first: list[int], rest: list[int]) -> tuple[float, Usage]:
+        """How likely `rest` is after `first`. The one token that vLLM draws besides is not counted."""
         found = await self._ask([*first, *rest], temperature=0.0, max_tokens=1, prompt_logprobs=0)
         told = found.prompt_logprobs[len(first) :]
-        return sum(one[token].logprob for one, token in zip(told, rest, strict=True)), len(rest)
+        total = sum(float(one[token].logprob) for one, token in zip(told, rest, strict=True))
+        return total, Usage(len(first), min(found.num_cached_tokens or 0, len(first)), len(rest))
 
     async def _ask(self, ids: list[int], **parameters: Any) -> Any:
         """VLLM's whole output for one prompt."""

@@ -240,7 +240,8 @@ def _check_likelihood(students: Iterable[Model], exam: Iterable[Problem]) -> Non
     for student in students:
         if not student.capabilities.continuations:
             raise ModelError(
-                f"{student.name}: cannot take exams by likelihood; school: and hf: models can. Examine it by answers"
+                f"{student.name}: cannot take exams by likelihood; school:, hf: and vllm: models can, and those in "
+                "completion mode on servers that return the log-probabilities of a prompt. Examine it by answers"
             )
     bare = next((problem for problem in exam if not problem.solution), None)
     if bare is not None:

@@ -14,8 +14,9 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from types import TracebackType
 from typing import Any, Self
 
@@ -75,9 +76,11 @@ class Answer:
         return cls(body=json.dumps(value if usage is None else value | {"usage": usage}).encode())
 
     @classmethod
-    def completion(cls, text: str, *, finish: str = "stop", usage: Any = None) -> Answer:
+    def completion(
+        cls, text: str, *, finish: str = "stop", usage: Any = None, logprobs: Any = None
+    ) -> Answer:
         """A text completion with one choice."""
-        choice = {"index": 0, "text": text, "finish_reason": finish}
+        choice = {"index": 0, "text": text, "logprobs": logprobs, "finish_reason": finish}
         value = {
             "id": "mock",
             "object": "text_completion",
@@ -86,6 +89,19 @@ class Answer:
             "choices": [choice],
         }
         return cls(body=json.dumps(value if usage is None else value | {"usage": usage}).encode())
+
+    @classmethod
+    def echo(cls, tokens: Sequence[str], logs: Sequence[float | None], *, usage: Any = None) -> Answer:
+        """A text completion that shows what was read and drawn, with log-probabilities, as for `echo` and `logprobs`.
+
+        A prompt's first token has None.
+        """
+        told = {
+            "tokens": list(tokens),
+            "token_logprobs": list(logs),
+            "text_offset": list(accumulate(map(len, tokens[:-1]), initial=0)),
+        }
+        return cls.completion("".join(tokens), finish="length", usage=usage, logprobs=told)
 
     @classmethod
     def error(cls, status: int, message: str, **headers: str) -> Answer:

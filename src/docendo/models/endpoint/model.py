@@ -20,11 +20,11 @@ from docendo.models.endpoint import faults, likelihood, wire
 from docendo.models.endpoint.address import Address, address_of, identity
 from docendo.models.endpoint.door import Door, Ticket
 from docendo.models.endpoint.faults import Fault
-from docendo.models.endpoint.likelihood import EchoCall, Told
+from docendo.models.endpoint.likelihood import Told
 from docendo.models.endpoint.pool import Endpoints
 from docendo.models.endpoint.rate import Rate
 from docendo.models.spec import ModelSpec
-from docendo.types import Call, Prompt, Reply
+from docendo.types import Call, Prompt, Reply, Sampling
 
 if TYPE_CHECKING:
     import httpx2
@@ -70,7 +70,7 @@ class EndpointModel:
         self._requests = Rate(spec.limits.requests_per_minute)
         self._tokens = Rate(spec.limits.tokens_per_minute)
         self._dropped: tuple[str, ...] = ()
-        self._answered = False
+        self._answered = self._told = False
         self._refusals: dict[str, set[str]] = {}
         self._to: _To | None = None
         self._jitter = random.Random(name)
@@ -110,6 +110,7 @@ class EndpointModel:
             chat=self._chat,
             completion=not self._chat,
             loglikelihood=not self._chat,
+            continuations=not self._chat,
             continue_partial="continue_final_message" not in self._dropped,
             parameters=self._spec.parameters,
             context=self._spec.context,
@@ -199,31 +200,26 @@ class EndpointModel:
         Raises:
             ModelError: the model is spoken to in chats, or its server does not tell; the message says what would.
         """
-        if self._chat:
-            raise ModelError(
-                f"{self._name}: log-likelihoods can only be asked of a server that completes texts: set its mode to "
-                "completion"
-            )
-        broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        found: dict[str, Reply] = {}
+        asked = [
+            Call(self._name, prompt, Sampling(), purpose="likelihood", continuation=text)
+            for prompt, text in pairs
+        ]
 
-        async def one(i: int, prompt: Prompt, text: str) -> tuple[float, int]:
-            if not isinstance(prompt, str):
-                raise ModelError(f"{self._name}: pair {i}: this model completes texts and cannot chat")
-            call = likelihood.call_of(self._name, prompt, text)
-            await self._requests.take(1)
-            reply = await self._answer(call, await self._door.enter(), broken)
+        async def stream() -> AsyncIterator[Call]:
+            for call in asked:
+                yield call
+
+        async for call, reply in self.run(stream()):
+            found[call.request] = reply
+        told = []
+        for i, call in enumerate(asked):
+            reply = found[call.request]
             if not isinstance(reply, Told):
-                raise ModelError(
-                    f"{self._name}: pair {i}: {(reply.error or '').removeprefix(f'{self._name}: ')}"
-                )
-            return reply.total, reply.tokens
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(i, *pair)) for i, pair in enumerate(pairs)]
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-        return [task.result() for task in tasks]
+                why = (reply.error or "").removeprefix(f"{self._name}: ")
+                raise ModelError(f"{self._name}: pair {i}: {why}")
+            told.append((float(reply.text), reply.tokens))
+        return told
 
     # --- one call -----------------------------------------------------------------------------------------
 
@@ -232,6 +228,10 @@ class EndpointModel:
         if not self._chat and not isinstance(call.prompt, str):
             self._door.give_back(ticket)
             why = f"{self._name}: completes texts and cannot chat; set its mode to chat, or give it prompts of one text"
+            return Reply("", "error", error=why, lasting=True)
+        if self._chat and call.continuation is not None:
+            self._door.give_back(ticket)
+            why = f"{self._name}: tells log-likelihoods only of texts that it completes; set its mode to completion"
             return Reply("", "error", error=why, lasting=True)
         limits, clock = self._spec.limits, asyncio.get_running_loop().time
         tried, counted, spent = 0, 0, 0.0
@@ -282,13 +282,17 @@ class EndpointModel:
             return Fault(fault.kind, self._address.hidden(fault.message))
         if status != 200:
             fault = faults.of_response(status, headers, body)
+            if call.continuation is not None and not self._told:
+                fault = likelihood.refused(fault)
             return replace(fault, message=self._address.hidden(fault.message))
         if "ratelimit" in "".join(headers):  # few servers have them, and looking for each takes its time
             self._door.pause(min(faults.pause_of(headers) or 0.0, _PAUSE))
         seconds = asyncio.get_running_loop().time() - began
-        if isinstance(call, EchoCall):
-            return likelihood.told(body, call, seconds)
-        outcome = wire.reply(body, call, seconds)
+        if call.continuation is None:
+            outcome = wire.reply(body, call, seconds)
+        else:
+            outcome = likelihood.told(body, call, seconds, self._told)
+            self._told = self._told or isinstance(outcome, Told)
         if isinstance(outcome, Reply) and outcome.stop != "error":
             self._answered = True
             used = outcome.usage.prompt - outcome.usage.cached + outcome.usage.completion
@@ -306,7 +310,9 @@ class EndpointModel:
             raw = [(k.encode("ascii"), v.encode("utf-8")) for k, v in self._address.headers.items()]
             self._to = httpx2.URL(self._url), raw, {**timeouts, "write": limits.read_timeout, "pool": None}
         url, headers, timeout = self._to
-        extra = self._spec.body | (likelihood.FIELDS if isinstance(call, EchoCall) else {})
+        extra = dict[str, object](self._spec.body)
+        if call.continuation is not None:
+            call, extra = likelihood.as_sent(call), extra | likelihood.FIELDS
         body = wire.request(call, self._address.model, chat=self._chat, dropped=self._dropped, extra=extra)
         request = httpx2.Request("POST", url, headers=headers, content=body, extensions={"timeout": timeout})
         async with self._endpoints.connections(self._address).one() as connection:
@@ -401,4 +407,6 @@ class EndpointModel:
 def _tokens_of(call: Call) -> float:
     """About how many tokens a call is counted as before it is answered."""
     prompt = call.prompt if isinstance(call.prompt, str) else "".join(text for _, text in call.prompt)
+    if call.continuation is not None:
+        return (len(prompt) + len(call.continuation)) / _LETTERS_A_TOKEN + 1
     return len(prompt) / _LETTERS_A_TOKEN + call.sampling.max_tokens

@@ -225,7 +225,11 @@ class HFModel:
         replies: dict[int, Reply] = {}
         good = []
         for i, call in enumerate(batch):
-            first, rest = (tuple(part) for part in self._words.pair_of(call.prompt, call.continuation or ""))
+            try:
+                first, rest = self._words.pair_of(call.prompt, call.continuation or "")
+            except ModelError as error:  # a chat, and no template for it
+                replies[i] = Reply("", "error", error=str(error), lasting=True)
+                continue
             if first and rest and len(first) + len(rest) <= self._context:
                 good.append(i)
             else:

@@ -120,7 +120,7 @@ class Sampling:
 Prompt = str | tuple[tuple[str, str], ...]
 """What a model is asked: a text to go on with (completion), or (role, content) pairs (chat)."""
 
-Purpose = Literal["greedy", "teach", "exam", "likelihood", "sc", "control"]
+Purpose = Literal["greedy", "teach", "debug", "exam", "likelihood", "sc", "control"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ class TestSettings:
     def test_help_names_the_defaults_that_hold(self) -> None:
         told = {field: default for _, field, _, _, default, _ in SETTINGS}
         known = {field.name: field.default for field in fields(Settings) if field.name != "models"}
-        assert told | {"equal_cost": True} == known
+        assert told | {"equal_cost": True, "self_debug": False} == known
         assert DEFAULT_PROBLEMS == API_DEFAULT_PROBLEMS
 
     def test_only_what_was_typed_is_passed_on(self) -> None:

@@ -126,7 +126,7 @@ _TOLD = {
 }
 """Defaults that the help puts into words."""
 
-_TEACHING = ("teacher", "lessons", "temperature")
+_TEACHING = ("teacher", "lessons", "temperature", "self_debug")
 
 _EXITS = (
     "Exit codes: 0 done, 1 another error, 2 bad input or option, 3 a model cannot be used, 4 a run folder "
@@ -187,7 +187,7 @@ def parser() -> argparse.ArgumentParser:
 
 def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """The settings that were typed, by field of `Settings`."""
-    names = [*(setting[1] for setting in SETTINGS), "base_url", "equal_cost"]
+    names = [*(setting[1] for setting in SETTINGS), "base_url", "equal_cost", "self_debug"]
     typed = {name: getattr(arguments, name, None) for name in names}
     return {name: value for name, value in typed.items() if value is not None}
 
@@ -200,7 +200,7 @@ def in_domain(domain: str, problems: str | None, settings: dict[str, Any]) -> tu
 
 def option_of(field: str) -> str:
     """How a setting is typed."""
-    others = {"base_url": "--base-url", "equal_cost": "--no-equal-cost"}
+    others = {"base_url": "--base-url", "equal_cost": "--no-equal-cost", "self_debug": "--self-debug"}
     return others.get(field) or next(setting[0] for setting in SETTINGS if setting[1] == field)
 
 
@@ -447,6 +447,13 @@ def _settings(command: Parser, skip: Sequence[str]) -> None:
         const="run-untrusted-code-without-sandbox",
         help="let programs that models write do whatever this user may (docs/sandbox.md)",
     )
+    if "self_debug" not in skip:
+        group.add_argument(
+            "--self-debug",
+            action="store_true",
+            default=None,
+            help="show each program that fails a visible test back to the teacher, once, to be revised (docs/code.md)",
+        )
     if not skip:
         group.add_argument(
             "--no-equal-cost",

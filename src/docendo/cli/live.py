@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _STAGES = {"teach": "teaching", "examine": "examining", "choose": "choosing"}
 _PURPOSES: dict[str, tuple[Purpose, ...]] = {
-    "teach": ("greedy", "teach"),
+    "teach": ("greedy", "teach", "debug"),
     "exam": ("exam", "likelihood"),
     "more SC": ("sc",),
 }

@@ -25,6 +25,7 @@ _FEW_LINES = 3
 _NAMES = {
     "greedy": "greedy",
     "maj": "sc",
+    "sc_undebugged": "sc_undebugged",
     "sc_equal_cost": "sc_equal_cost",
     "max": "max",
     "sum": "sum",
@@ -146,8 +147,11 @@ def _why(row: DecisionRow, record: ProblemRecord, groups: list[AnswerGroup]) -> 
     if rule == "greedy":
         return "the one most likely answer"
     if rule == "sc_equal_cost":
-        count = sum(1 for sample in record.samples if sample.arm != "greedy")
+        count = sum(1 for sample in record.samples if sample.arm in ("teach", "sc"))
         return f"written by {choice.weight:.0f} of {many(count, 'sample')}"
+    if rule == "sc_undebugged":
+        count = sum(1 for sample in record.samples if sample.arm == "teach")
+        return f"written by {choice.weight:.0f} of {many(count, 'sample')}, before they were revised"
     won = _measure(rule, choice.weight, record)
     others = [group for group in groups if group.key != choice.key]
     if not others:

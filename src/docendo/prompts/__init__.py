@@ -1,6 +1,7 @@
 """Prompts: Jinja2 templates as files a user can copy and change, rendered the same way for every model.
 
-A style is a folder with `teach.j2` (sees `problem`) and `examine.j2` (sees `lesson` and the exam `problem`). What a
+A style is a folder with `teach.j2` (sees `problem`), `examine.j2` (sees `lesson` and the exam `problem`) and, where
+programs are shown back to their writer, `debug.j2` (sees `problem`, `program`, `test` and `fault`). What a
 template gives is the text that a model goes on with; a template that speaks in turns, each a
 `{% call user() %}…{% endcall %}` (or `system`, `assistant`), gives a chat. `{% set stop = ["…"] %}` names texts at
 which a reply ends. What is sent is exactly what the template gives, so a changed template is a changed request.
@@ -26,6 +27,7 @@ from docendo.types import Lesson, Problem, Prompt
 STYLES = ("school", "chat", "completion")
 AUTO = "auto"
 _FILES = ("teach.j2", "examine.j2")
+_DEBUG = "debug.j2"
 _ROLES = ("system", "user", "assistant")
 # "Answer: 5", "Final answer: \boxed{5}", "**Final Answer:** 5", "### Answer: 5"
 _ANSWER_LINE = re.compile(
@@ -57,7 +59,7 @@ class Prompts:
         self.stop: tuple[str, ...] = ()
         self.chat = False
         self._templates: dict[str, Template] = {}
-        for name in _FILES:
+        for name in (*_FILES, *([_DEBUG] if (folder / _DEBUG).exists() else [])):
             try:
                 self._templates[name] = environment.get_template(name)
                 tree = environment.parse((folder / name).read_text(encoding="utf-8"))
@@ -80,7 +82,36 @@ class Prompts:
         """What a student is asked: the lesson, then the exam problem."""
         return self._render("examine.j2", lesson=lesson, problem=shown(problem))
 
-    def _render(self, name: str, **values: Problem | Lesson) -> Prompt:
+    def check_debug(self) -> None:
+        """Whether this style can show a program back to its writer.
+
+        Raises:
+            ConfigError: it has no template for that.
+        """
+        if _DEBUG not in self._templates:
+            raise ConfigError(
+                f"prompts: style {self.style!r} has no {_DEBUG}, which self-debug asks by; leave self-debug out, or "
+                "choose a style with one (chat, completion); the built-in school's models never learnt to revise"
+            )
+
+    def debug(self, problem: Problem, program: str, failed: int, fault: str) -> Prompt:
+        """What the writer of a program is asked where it fails a test.
+
+        Args:
+            problem: of kind code.
+            program: what was written.
+            failed: which of the visible tests it fails, from 0.
+            fault: what happened there, in words.
+
+        Raises:
+            ConfigError: the style has no template for it.
+        """
+        self.check_debug()
+        known = shown(problem)
+        test = known.meta["examples"][failed]
+        return self._render(_DEBUG, problem=known, program=program.rstrip(), test=test, fault=fault)
+
+    def _render(self, name: str, **values: Problem | Lesson | str) -> Prompt:
         said: list[tuple[str, str]] = []
 
         def turn(role: str) -> Callable[..., str]:

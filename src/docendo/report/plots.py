@@ -103,6 +103,7 @@ def _by_cost(summary: Summary, points: Sequence[Point]) -> Figure | None:
         [(scale(s), f"{s:g}×") for s in inside],
         "cost a problem (SC with all taught samples = 1×)",
         single,
+        leading="sc_undebugged" not in arms,  # it is then over samples as they were before
     )
     return Figure(
         "by-cost",
@@ -120,8 +121,12 @@ def _curves(
     x_marks: Sequence[tuple[float, str]],
     x_name: str,
     single: Sequence[Mark],
+    leading: bool = False,
 ) -> Markup:
-    """Lines with bands, names at their ends, and single marks, on one pair of axes."""
+    """Lines with bands, names at their ends, and single marks, on one pair of axes.
+
+    `leading`: SC's line leads to the mark of SC at equal cost.
+    """
     seen = [v for p in points for v in (p.accuracy.low, p.accuracy.mean, p.accuracy.high) if v is not None]
     y_ticks = ticks(min(seen + [m.y for m in single]), max(seen + [m.y for m in single]))
     y = linear(y_ticks[0], y_ticks[-1], HEIGHT - BOTTOM, TOP)
@@ -146,11 +151,12 @@ def _curves(
         lines.append(
             tag("circle", tag("title", said), cx=place[0], cy=place[1], r=4, class_=f"mark {mark.arm}")
         )
-        if mark.arm == "sc_equal_cost":  # where SC's line leads, so its name moves there
+        leads = leading and mark.arm == "sc_equal_cost"
+        if leads:  # where SC's line leads, so its name moves there
             names, end = [n for n in names if n[2] != "sc"], next(n for n in names if n[2] == "sc")
             lines.append(tag("line", x1=end[0] - 7, x2=place[0], y1=end[1], y2=place[1], class_="link sc"))
         below = 18 if mark.arm == "greedy" else 0  # the curves begin beside it
-        names.append((place[0] + 8, place[1] + below, "sc" if mark.arm == "sc_equal_cost" else mark.arm))
+        names.append((place[0] + 8, place[1] + below, "sc" if leads else mark.arm))
     return _drawing(
         f"Accuracy by {x_name}",
         *_axes(y_ticks, y, tick, x_marks, x_name),

@@ -72,6 +72,7 @@
   const RULES = [
     ["greedy", "greedy", () => "one answer at temperature 0"],
     ["maj", "SC", (w, p) => `${w} of ${p.n} samples`],
+    ["sc_undebugged", "SC, undebugged", (w, p) => `${w} of ${p.n} samples, before revisions`],
     ["sc_equal_cost", "SC, equal cost", (w, p) => `${w} of ${p.n + p.e} samples`],
     ["max", "MAX", (w) => `highest score ${number(w)}`],
     ["sum", "SUM", (w) => `sum of scores ${number(w)}`],

@@ -18,6 +18,9 @@ from docendo.types import GradeState
 LABELS = {
     "greedy": "greedy",
     "sc": "SC",
+    "sample": "one sample",
+    "sample_undebugged": "one sample, undebugged",
+    "sc_undebugged": "SC, undebugged",
     "sc_equal_cost": "SC, equal cost",
     "max": "MAX",
     "sum": "SUM",
@@ -215,6 +218,9 @@ def arm_notes(summary: Summary, about: About) -> Mapping[str, str]:
     samples = "given lessons" if about.given else plural(about.settings.lessons, "sample")
     return {
         "greedy": "one answer at temperature 0",
+        "sample": "one sample, in the mean over them",
+        "sample_undebugged": "the same, before revisions",
+        "sc_undebugged": "SC over the samples before they were revised",
         "sc": f"self-consistency: most frequent answer of the {samples}",
         "sc_equal_cost": f"the same over {total:.0f} samples in the mean, for the cost of SUM",
         "max": "answer of the lesson with the highest LbT score",

@@ -19,9 +19,22 @@ from docendo.store import RunView
 from docendo.types import GradeState, Problem, Usage
 
 # In the order of every table. `sc` is the choice rule MAJ over the taught samples.
-ARMS = ("greedy", "sc", "sc_equal_cost", "max", "sum", "avg", "oracle")
+ARMS = (
+    "greedy",
+    "sample_undebugged",
+    "sample",
+    "sc_undebugged",
+    "sc",
+    "sc_equal_cost",
+    "max",
+    "sum",
+    "avg",
+    "oracle",
+)
 LESSON_ARMS = ("max", "sum", "avg")
 BASELINES = ("sc", "sc_equal_cost")
+DEBUGGED = (("sample", "sample_undebugged"), ("sc", "sc_undebugged"))
+"""What self-debug is compared by: an arm with it and without."""
 ENDED: Mapping[str, str] = {
     "complete": "all was asked",
     "settled": "no answer could change the choice",
@@ -73,7 +86,9 @@ class Facts:
     `keys`, `right` and `lesson` go over the taught samples in order: the answer's equivalence key (None where
     none could be read), whether it is the gold answer, and the index of its lesson in `scores` (-1: none).
     `extra` are the further samples of self-consistency at equal cost, as (key, right). `alone` is the mean cost
-    of one taught sample when nothing else is asked, so with its whole prompt.
+    of one taught sample when nothing else is asked, so with its whole prompt. `drafts` says of revised samples, by
+    index, whether they were right before; `debugged` is what all revisions cost.
+    `correct` says by arm whether it is right; of one sample in the mean, how often.
     """
 
     problem: Problem
@@ -82,13 +97,15 @@ class Facts:
     lesson: list[int] = field(default_factory=list)
     scores: list[float | None] = field(default_factory=list)
     lesson_right: list[bool] = field(default_factory=list)
-    correct: dict[str, bool] = field(default_factory=dict)
+    correct: dict[str, float] = field(default_factory=dict)
     extra: list[tuple[str | None, bool]] = field(default_factory=list)
     costs: dict[str, Cost] = field(default_factory=dict)
     alone: Cost = field(default_factory=Cost)
     lesson_costs: list[Cost] = field(default_factory=list)
     states: Counter[str] = field(default_factory=Counter)
     exam_states: Counter[str] = field(default_factory=Counter)
+    drafts: dict[int, bool] = field(default_factory=dict)
+    debugged: Cost = field(default_factory=Cost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +278,10 @@ def table(facts: Sequence[Facts], draws: int = 2000) -> Table:
         for name in LESSON_ARMS
         for base in BASELINES
         if name in marks and base in marks
+    } | {
+        f"{name}-{base}": paired_difference(marks[name], marks[base], clusters, draws=draws)
+        for name, base in DEBUGGED
+        if name in marks and base in marks
     }
     return Table(len(facts), arms, differences)
 
@@ -291,6 +312,10 @@ def gather(view: RunView) -> list[Facts]:
         elif sample.arm == "sc":
             f.extra.append((sample.grade.key, right))
             f.costs["sc_equal_cost"] = f.costs.get("sc_equal_cost", Cost()) + cost_of(model, usage)
+        elif sample.arm == "draft":
+            f.drafts[sample.sample] = right
+        elif sample.arm == "debug":
+            f.debugged += cost_of(model, usage)
         else:
             index = -1 if sample.lesson is None else places[sample.problem][sample.lesson]
             f.keys.append(sample.grade.key)
@@ -312,11 +337,22 @@ def gather(view: RunView) -> list[Facts]:
     for f in found.values():
         if f.problem.judgeable:
             f.correct["oracle"] = any(f.right)
-        sampled = f.costs.setdefault("sc", Cost())
-        f.alone = f.alone.times(1 / max(len(f.keys), 1))
+        drawn = f.costs.get("sc", Cost())
+        sampled = f.costs["sc"] = drawn + f.debugged
+        each = 1 / max(len(f.keys), 1)
+        f.alone = f.alone.times(each)
+        if "sc_undebugged" in f.correct:
+            before = [f.drafts.get(i, right) for i, right in enumerate(f.right)]
+            f.correct |= {
+                "sample": sum(f.right) / len(before),
+                "sample_undebugged": sum(before) / len(before),
+            }
+            f.costs |= {"sc_undebugged": drawn, "sample_undebugged": f.alone}
+            f.alone += f.debugged.times(each)
+            f.costs["sample"] = f.alone
         exams = sum(f.lesson_costs, Cost())
         f.costs["oracle"] = sampled
-        f.costs["sc_equal_cost"] = sampled + f.costs.get("sc_equal_cost", Cost())
+        f.costs["sc_equal_cost"] = drawn + f.costs.get("sc_equal_cost", Cost())
         for name in LESSON_ARMS:
             f.costs[name] = sampled + exams
     return list(found.values())

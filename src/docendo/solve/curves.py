@@ -72,6 +72,8 @@ def curves(
     pools = sorted(len(f.keys) + len(f.extra) for f in judged)
     most = pools[int(MOST_SHORT * len(pools))]
     numbers, more = _numbers(taught), [n for n in _numbers(most) if n > taught]
+    if any("sc_undebugged" in f.correct for f in judged):
+        more = []  # further samples were not debugged: SC's line over those that were does not go on with them
     rng = np.random.default_rng(seed)
     rows = [_one(f, numbers, more, subsets, rng) for f in judged]
     clusters = [f.problem.cluster or f.problem.id for f in judged]

@@ -18,6 +18,7 @@ from docendo.models.base import Capabilities
 from docendo.models.budget import currency_of, money
 from docendo.models.spec import ModelSpec, Prices
 from docendo.prompts import PromptBook, styles_for
+from docendo.solve.debug import check_debuggable
 from docendo.solve.plan import Settings, weights_of
 from docendo.solve.road import MOST_EXTRA_SAMPLES
 from docendo.solve.run import selector_of
@@ -129,12 +130,14 @@ def forecast(
 
     Raises:
         DataError: a problem for which no exam can be made.
-        ConfigError: prices in different currencies, or a model that cannot be named.
+        ConfigError: prices in different currencies, a model that cannot be named, or self-debug where it cannot be.
     """
     names = list(dict.fromkeys([settings.teacher, *settings.students]))
     prompts = styles_for(
         {n: (settings.models.get(n), _able(settings.spec(n))) for n in names}, settings.prompts
     )
+    if lessons is None:
+        check_debuggable(settings, prompts, problems)
     selector = selector_of(settings, pool)
     exams = {p.id: selector.select(p).problems for p in problems}
     measured = problems[:: max(1, len(problems) // MEASURED)]
@@ -155,6 +158,13 @@ def forecast(
         rows.append(row(settings.teacher, "greedy", total, prompt, ZERO))
         # The greedy call goes before: each sample's prompt can be had from it.
         rows.append(row(settings.teacher, "teach", total * samples, prompt * samples, prompt * samples))
+        if settings.self_debug:
+            calls = _debugged(problems, settings)
+            rows.append(
+                row(
+                    settings.teacher, "debug", calls, calls * (_level(mean.teach) + reply), calls * mean.teach
+                )
+            )
     written = _level(lessons) if lessons is not None else _distinct(settings, len(problems))
     for student in settings.students:
         asked = fmean(len(exam) for exam in exams.values())
@@ -223,6 +233,12 @@ def _distinct(settings: Settings, problems: int) -> Range:
     return Range(1, most, most) * problems
 
 
+def _debugged(problems: Sequence[Problem], settings: Settings) -> Range:
+    """Programs that are shown back: at most each sample of a problem with visible tests, once."""
+    most = settings.lessons * sum(p.kind == "code" and p.examinable for p in problems)
+    return Range(0, most, most)
+
+
 def _equal_cost(rows: Sequence[Row], settings: Settings, problems: int) -> Range:
     """Calls that cost as much as the exams: computed tokens times the models' sizes."""
     sizes = weights_of(
@@ -234,7 +250,7 @@ def _equal_cost(rows: Sequence[Row], settings: Settings, problems: int) -> Range
         return float(prompt - shared + getattr(row.completion, end)) * sizes[row.model]
 
     def calls(end: str) -> float:
-        exams = sum(computed(row, end) for row in rows if row.purpose == "exam")
+        exams = sum(computed(row, end) for row in rows if row.purpose in ("exam", "debug"))
         taught = next(row for row in rows if row.purpose == "teach")
         each = computed(taught, end) / getattr(taught.calls, end)
         return min(math.ceil(exams / each), MOST_EXTRA_SAMPLES * problems) if each else 0.0

@@ -46,6 +46,8 @@ class Settings:
         student_temperature: of the students' answers.
         top_p, top_k: of both; 1 and 0 switch them off.
         max_tokens: of any reply; None is 128 for `school:` models and 2048 for others.
+        self_debug: show each program that fails a visible test back to the teacher, once, and take the revision unless
+            it passes fewer of them; problems of kind code only.
         equal_cost: also ask the teacher for as many more samples as exams cost, so that self-consistency is
             compared at equal cost; doubles what a run costs, and needs gold answers to be of use.
         prompts: a prompt style or the path of a folder with templates; "auto" chooses one for each model.
@@ -76,6 +78,7 @@ class Settings:
     top_p: float = 1.0
     top_k: int = 0
     max_tokens: int | None = None
+    self_debug: bool = False
     equal_cost: bool = True
     prompts: str = "auto"
     parallel: int = 8

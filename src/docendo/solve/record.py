@@ -24,7 +24,8 @@ def facts_of(solved: Solved) -> Facts:
     id = solved.problem.id
     greedy = [solved.greedy] if solved.greedy is not None else []
     return {
-        "samples": [_sample(id, s) for s in (*greedy, *solved.samples, *solved.extra)],
+        "samples": [_sample(id, s) for s in (*greedy, *solved.samples, *solved.extra, *solved.revisions)]
+        + [SampleRow(id, "draft", d.index, _request(d), None, d.grade) for d in solved.drafts],
         "lessons": [LessonRow(id, s.lesson, s.score, s.by_student) for s in solved.lessons],
         "exam_answers": [
             ExamRow(id, a.lesson, a.problem, a.student, a.repeat, a.request, a.repeat, a.grade)
@@ -41,7 +42,14 @@ def _sample(problem: str, sample: Sample) -> SampleRow:
     if sample.call is None:
         return SampleRow(problem, "given", sample.index, None, lesson, sample.grade)
     if sample.arm == "teach":
-        return SampleRow(problem, "teach", sample.index, sample.call.request, lesson, sample.grade)
+        return SampleRow(
+            problem, "teach", sample.index, _request(sample.draft or sample), lesson, sample.grade
+        )
     # The others became no lesson, even where one like them did.
-    arm: Literal["greedy", "sc"] = "greedy" if sample.arm == "greedy" else "sc"
-    return SampleRow(problem, arm, sample.index, sample.call.request, None, sample.grade)
+    others: tuple[Literal["greedy", "sc", "debug"], ...] = ("greedy", "sc", "debug")
+    arm = next(name for name in others if name == sample.arm)
+    return SampleRow(problem, arm, sample.index, _request(sample), None, sample.grade)
+
+
+def _request(sample: Sample) -> str | None:
+    return sample.call.request if sample.call is not None else None

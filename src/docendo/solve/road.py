@@ -13,6 +13,7 @@ from docendo.exams.ways import Settle
 from docendo.models.base import Ask
 from docendo.prompts import PromptBook
 from docendo.solve.choose import RULES, choose, majority
+from docendo.solve.debug import debug
 from docendo.solve.judge import Judge
 from docendo.solve.plan import Settings
 from docendo.solve.teach import Sample, Taught, more_samples, teach
@@ -29,7 +30,8 @@ class Solved:
     """A problem at the end of the road.
 
     `choices` has one entry a choice rule ("maj", "max", "sum", "avg") and, where they were asked for, "greedy" and
-    "sc_equal_cost"; `extra` are the samples that only the latter saw.
+    "sc_equal_cost"; `extra` are the samples that only the latter saw. With self-debug there is "sc_undebugged", over
+    the samples as they were before, and `revisions` are the replies to what was shown back.
     """
 
     problem: Problem
@@ -40,6 +42,12 @@ class Solved:
     choices: Mapping[str, Choice]
     greedy: Sample | None = None
     extra: tuple[Sample, ...] = ()
+    revisions: tuple[Sample, ...] = ()
+
+    @property
+    def drafts(self) -> tuple[Sample, ...]:
+        """What the revised samples were before."""
+        return tuple(s.draft for s in self.samples if s.draft is not None)
 
     @property
     def answer(self) -> str | None:
@@ -50,7 +58,12 @@ class Solved:
         """Whether a choice is the gold answer, by the grade of the samples behind it; None where there is no gold."""
         if not self.problem.judgeable:
             return None
-        given = [*self.samples, *self.extra, *([self.greedy] if self.greedy is not None else [])]
+        given = [
+            *self.samples,
+            *self.drafts,
+            *self.extra,
+            *([self.greedy] if self.greedy is not None else []),
+        ]
         # Programs that act alike where it was tried need not be right alike: the one that was chosen counts.
         code = self.problem.kind == "code"
         return any(
@@ -87,11 +100,13 @@ class Road:
         exam = self.exam_for(problem)
         self._reach(problem, "teach")
         taught = await teach(problem, self.settings, self.prompts, self.ask, self.judge)
+        if self.settings.self_debug:
+            taught = await debug(taught, self.settings, self.prompts, self.ask, self.judge)
         examined = await self.examine(taught, exam)
         extra: tuple[Sample, ...] = ()
         self._reach(problem, "choose")
         if self.settings.equal_cost and problem.judgeable:
-            count = self._samples_worth(examined.lessons, taught.samples)
+            count = self._samples_worth(examined.lessons, taught)
             extra = await more_samples(problem, self.settings, self.prompts, self.ask, self.judge, count)
         return self._chosen(taught, exam, examined, extra)
 
@@ -149,12 +164,12 @@ class Road:
         if taught.greedy is not None:
             found = taught.greedy.grade
             choices["greedy"] = Choice("greedy", found.answer, found.key, 1.0 if found.key else 0.0)
+        # What the samples were before they were debugged: further samples have not been, either.
+        first = [s.draft or s for s in taught.samples]
+        if self.settings.self_debug and taught.greedy is not None:
+            choices["sc_undebugged"] = _vote("sc_undebugged", first)
         if extra:
-            votes = [
-                (s.grade.key, s.grade.answer) if s.grade.key else None for s in (*taught.samples, *extra)
-            ]
-            choice = majority(votes)
-            choices["sc_equal_cost"] = Choice("sc_equal_cost", choice.answer, choice.key, choice.weight)
+            choices["sc_equal_cost"] = _vote("sc_equal_cost", [*first, *extra])
         return Solved(
             taught.problem,
             exam,
@@ -164,19 +179,30 @@ class Road:
             choices,
             taught.greedy,
             extra,
+            taught.revisions,
         )
 
-    def _samples_worth(self, lessons: Sequence[ScoredLesson], samples: Sequence[Sample]) -> int:
+    def _samples_worth(self, lessons: Sequence[ScoredLesson], taught: Taught) -> int:
         """How many more of the teacher's samples cost what the exams cost (tokens computed x parameters), rounded up.
+
+        What revisions cost is counted with the exams: a vote over samples alone asks for neither.
 
         One more costs what the samples after the first did: where a backend shares their prompt, no prompt.
         """
         exams = sum(
             self.sizes.get(a.student, 1) * a.usage.computed for lesson in lessons for a in lesson.answers
         )
-        computed = [s.reply.usage.computed for s in samples if s.reply is not None]
+        first = [s.draft or s for s in taught.samples]
+        computed = [s.reply.usage.computed for s in first if s.reply is not None]
         later = computed[1:] or computed
         if not sum(later):
             return 0
-        each = self.sizes.get(self.settings.teacher, 1) * sum(later) / len(later)
-        return min(math.ceil(exams / each), MOST_EXTRA_SAMPLES)
+        teacher = self.sizes.get(self.settings.teacher, 1)
+        each = teacher * sum(later) / len(later)
+        revisions = teacher * sum(s.reply.usage.computed for s in taught.revisions if s.reply is not None)
+        return min(math.ceil((exams + revisions) / each), MOST_EXTRA_SAMPLES)
+
+
+def _vote(rule: str, samples: Sequence[Sample]) -> Choice:
+    votes = [(s.grade.key, s.grade.answer) if s.grade.key else None for s in samples]
+    return replace(majority(votes), rule=rule)

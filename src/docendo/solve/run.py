@@ -24,6 +24,7 @@ from docendo.models.gateway import Gateway
 from docendo.models.resolve import opened
 from docendo.solve.arms import Summary, summarise
 from docendo.solve.config import configured
+from docendo.solve.debug import check_debuggable
 from docendo.solve.judge import Judge
 from docendo.solve.plan import Settings
 from docendo.solve.road import Road, Solved
@@ -193,6 +194,7 @@ async def asolve(
             gateway = await stack.enter_async_context(Gateway(models))
         selector = selector_of(plan, ProblemPool(exams))
         styles = styles_of(plan, names_of(plan, "solve"), gateway.models)
+        check_debuggable(plan, styles, [problem])
         judge = Judge(plan.sandbox)
         road = Road(plan, styles, lambda p: selector.select(p).problems, gateway.ask, {}, judge=judge)
         return await road.walk(problem)

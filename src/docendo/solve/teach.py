@@ -18,7 +18,8 @@ from docendo.types import Call, Example, Grade, GradeState, Lesson, Problem, Pur
 class Sample:
     """One reply of the teacher, graded; `lesson` is None where no answer could be read, since it teaches nothing.
 
-    `call` and `reply` are None for an example that was given and not sampled.
+    `call` and `reply` are None for an example that was given and not sampled. `draft` is what the sample was before a
+    revision took its place (see `debug`).
     """
 
     arm: Purpose
@@ -27,6 +28,7 @@ class Sample:
     lesson: Lesson | None
     call: Call | None = None
     reply: Reply | None = None
+    draft: Sample | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,12 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Taught:
-    """What came of teaching one problem."""
+    """What came of teaching one problem; `revisions` are all replies to a program that was shown back, taken or not."""
 
     problem: Problem
     samples: tuple[Sample, ...]
     greedy: Sample | None = None
+    revisions: tuple[Sample, ...] = ()
 
     @property
     def drafts(self) -> tuple[Draft, ...]:
@@ -65,7 +68,7 @@ async def teach(problem: Problem, settings: Settings, prompts: PromptBook, ask: 
     prompt, batch = style.teach(problem), f"teach {problem.id}"
     calls = [settings.call("teach", prompt, i, batch, count + 1, stop=style.stop) for i in range(count)]
     calls.append(settings.call("greedy", prompt, 0, batch, count + 1, stop=style.stop))
-    samples = await _samples(problem, calls, await ask(calls), settings, judge)
+    samples = await samples_of(problem, calls, await ask(calls), settings, judge)
     return Taught(problem, tuple(samples[:-1]), samples[-1])
 
 
@@ -78,7 +81,7 @@ async def more_samples(
     style, first = prompts.of(settings.teacher), settings.lessons
     prompt, batch = style.teach(problem), f"sc {problem.id}"
     calls = [settings.call("sc", prompt, first + i, batch, count, stop=style.stop) for i in range(count)]
-    return tuple(await _samples(problem, calls, await ask(calls), settings, judge))
+    return tuple(await samples_of(problem, calls, await ask(calls), settings, judge))
 
 
 async def given(problem: Problem, examples: Sequence[Example], judge: Judge) -> Taught:
@@ -94,9 +97,10 @@ async def given(problem: Problem, examples: Sequence[Example], judge: Judge) -> 
     )
 
 
-async def _samples(
+async def samples_of(
     problem: Problem, calls: Sequence[Call], replies: Sequence[Reply], settings: Settings, judge: Judge
 ) -> list[Sample]:
+    """Each reply of the teacher as a sample, graded."""
     spec = settings.models.get(settings.teacher)
     hidden = spec is not None and spec.reasoning == "all"
     pairs = zip(calls, replies, strict=True)

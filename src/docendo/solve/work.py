@@ -23,6 +23,7 @@ from docendo.models.gateway import Gateway, Meter
 from docendo.models.resolve import opened
 from docendo.models.spec import ModelSpec, Prices
 from docendo.prompts import PromptBook, Styles, fitted, styles_for
+from docendo.solve.debug import check_debuggable
 from docendo.solve.judge import Judge
 from docendo.solve.plan import Settings, weights_of
 from docendo.solve.record import facts_of
@@ -78,7 +79,10 @@ async def create(
     async with AsyncExitStack() as stack:
         if models is None:
             models = await stack.enter_async_context(opened(specs_of(plan, kind)))
-        _check_speakable(models, styles_of(plan, models, models), [*taught, *exam])
+        styles = styles_of(plan, models, models)
+        _check_speakable(models, styles, [*taught, *exam])
+        if kind != "score":
+            check_debuggable(plan, styles, taught)
         if any(problem.kind == "code" for problem in (*taught, *exam)):
             await asyncio.to_thread(ready, plan.sandbox)
         if plan.exam_score == "likelihood":

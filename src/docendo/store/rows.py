@@ -15,8 +15,12 @@ Key = tuple[str, int]
 """What a reply is recorded under: `(call.request, call.sample)`."""
 
 Role = Literal["taught", "exam"]
-SampleArm = Literal["greedy", "teach", "sc", "given"]
-"""What a sample was drawn for; `given` ones came with the lessons and were not asked of a model here."""
+SampleArm = Literal["greedy", "teach", "sc", "given", "draft", "debug"]
+"""What a sample was drawn for; `given` ones came with the lessons and were not asked of a model here.
+
+`debug` ones are revisions of programs, `sample` being that of the first one that had the program. Where one was taken,
+`teach` is what the sample became, and `draft` what it was.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,8 @@ class SelectionRow:
 class SampleRow:
     """One answer by the teacher, graded.
 
-    `request` is None for a given sample, `lesson` the id of the lesson that the sample became, if any.
+    `request` is None for a given sample, and of a revised one that of its draft; `lesson` is the id of the lesson that
+    the sample became, if any.
     """
 
     problem: str

@@ -97,6 +97,9 @@ def grade_of(job: dict[str, Any], result: dict[str, Any]) -> Grade:
             counts[name] = [passed, len(job[name])]
     score = counts[which][0] / counts[which][1] if which in counts else None
     detail: dict[str, Any] = counts | {"outcomes": _outcomes(result, job)}
+    ended = [outcome == "passed" for outcome, _ in result["visible"]]
+    if len(ended) < len(job["visible"]) or not all(ended):
+        detail["failed"] = ended.index(False) if False in ended else len(ended)
     fault = next((said for outcome, said in result["visible"] if outcome != "passed"), None)
     if fault:
         detail["fault"] = fault

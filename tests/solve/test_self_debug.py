@@ -172,7 +172,9 @@ class TestMending:
         out = "".join(capsys.readouterr())
         assert "sc_undebugged" in out
         assert "before they were revised" in out
-        assert "SC, undebugged" in (run.folder / "report.html").read_text(encoding="utf-8")
+        page = (run.folder / "report.html").read_text(encoding="utf-8")
+        assert "SC, undebugged" in page
+        assert "SC, none of it revised, over" in page
 
 
 @needs_sandbox

@@ -216,13 +216,14 @@ def arm_notes(summary: Summary, about: About) -> Mapping[str, str]:
     judged = _judged(summary)
     total = sum(len(f.keys) + len(f.extra) for f in judged) / max(len(judged), 1)
     samples = "given lessons" if about.given else plural(about.settings.lessons, "sample")
+    same = "SC, none of it revised," if about.settings.self_debug else "the same"
     return {
         "greedy": "one answer at temperature 0",
         "sample": "one sample, in the mean over them",
         "sample_undebugged": "the same, before revisions",
         "sc_undebugged": "SC over the samples before they were revised",
         "sc": f"self-consistency: most frequent answer of the {samples}",
-        "sc_equal_cost": f"the same over {total:.0f} samples in the mean, for the cost of SUM",
+        "sc_equal_cost": f"{same} over {total:.0f} samples in the mean, for the cost of SUM",
         "max": "answer of the lesson with the highest LbT score",
         "sum": "answer with the largest sum of LbT scores",
         "avg": "answer with the largest mean LbT score",

@@ -120,7 +120,7 @@ class Sampling:
 Prompt = str | tuple[tuple[str, str], ...]
 """What a model is asked: a text to go on with (completion), or (role, content) pairs (chat)."""
 
-Purpose = Literal["greedy", "teach", "debug", "exam", "likelihood", "sc", "control"]
+Purpose = Literal["greedy", "teach", "debug", "exam", "likelihood", "sc", "control", "write", "gold"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,9 +234,10 @@ class ExamAnswer:
     request: str = ""
 
 
-Ended = Literal["complete", "settled", "certain", "agreed", "dull"]
+Ended = Literal["complete", "settled", "certain", "agreed", "dull", "abstained"]
 """Why no more was asked in an exam: nothing was left; no answer could change the choice; the choice was certain
-enough; all lessons have one answer; or what was left tells nothing (every lesson passes or fails it)."""
+enough; all lessons have one answer; what was left tells nothing (every lesson passes or fails it); or no exam could be
+written."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ SETTINGS: tuple[tuple[str, str, type, str, Any, str], ...] = (
         str,
         "WAY",
         "auto",
-        "how exam problems are found: variants, nearest, metadata, fixed, or auto (variants, else nearest)",
+        "how exam problems are found: variants, nearest, metadata, fixed, written, or auto (variants, else nearest)",
     ),
     (
         "--exam-rule",
@@ -59,6 +59,24 @@ SETTINGS: tuple[tuple[str, str, type, str, Any, str], ...] = (
         "INDEX",
         "lexical",
         "what nearest goes by: lexical, or embed:MODEL (extra embed)",
+    ),
+    ("--exam-writer", "exam_writer", str, "MODEL", "", "the model that writes exams (default: the teacher)"),
+    (
+        "--gold-by",
+        "gold_by",
+        str,
+        "WHO",
+        "teacher",
+        "who answers written exam problems for their golds: teacher, students or all",
+    ),
+    ("--gold-samples", "gold_samples", int, "N", 8, "times each of them answers each written problem"),
+    (
+        "--gold-agreement",
+        "gold_agreement",
+        float,
+        "SHARE",
+        0.7,
+        "the share of these answers that must agree for one to be the gold",
     ),
     ("--repeats", "repeats", int, "N", 3, "times each student is asked each exam problem"),
     (

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _STAGES = {"teach": "teaching", "examine": "examining", "choose": "choosing"}
 _PURPOSES: dict[str, tuple[Purpose, ...]] = {
     "teach": ("greedy", "teach", "debug"),
+    "writing": ("write", "gold"),
     "exam": ("exam", "likelihood"),
     "more SC": ("sc",),
 }

@@ -48,8 +48,9 @@ def tell(console: Console, record: ProblemRecord, *, all_exams: bool = False) ->
     console.print(_title("Lessons, by answer").append(_columns(lessons), style="not bold dim"))
     for part in lessons_by_answer(lessons):
         console.print(Padding(part, (0, 0, 0, 2)))
-    if record.sitting is not None and record.sitting.asked < record.sitting.planned:
-        console.print(Padding(_asked(record.sitting), (0, 0, 0, 2)))
+    sitting = record.sitting
+    if sitting is not None and (sitting.asked < sitting.planned or sitting.ended == "abstained"):
+        console.print(Padding(_asked(sitting), (0, 0, 0, 2)))
     lost = sum(1 for row in record.samples if row.arm in ("teach", "given") and row.lesson is None)
     if lost:
         console.print(Padding(dim(f"no readable answer: {many(lost, 'sample')}"), (0, 0, 0, 2)))
@@ -119,6 +120,8 @@ def _facts(problem: Problem) -> RenderableType:
 
 def _asked(sitting: Sitting) -> RenderableType:
     """How much of the whole exam was asked, and why no more."""
+    if sitting.ended == "abstained":
+        return dim(f"{ENDED[sitting.ended]}, so the vote decided")
     share = (
         f"{sitting.asked:,} of {many(sitting.planned, 'exam question')} in {many(sitting.rounds, 'round')}"
     )

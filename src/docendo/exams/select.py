@@ -6,6 +6,8 @@
 - **fixed**: the same named problems for all;
 - **auto**: variants where the family has any, else nearest.
 
+A sixth, **written**, selects from nothing: `write.py`.
+
 A rule may also narrow variants and nearest. In every way the guard (`guard.py`) decides what may be in an exam, and
 what it keeps out is counted. What is selected does not depend on the order of the pool. Asking and grading are left
 to others.
@@ -27,7 +29,7 @@ from docendo.errors import ConfigError, DataError
 from docendo.exams.guard import ITSELF, TWICE, counted, kept_out, same_question
 from docendo.exams.nearest import Index, Lexical
 from docendo.exams.rules import Rules
-from docendo.exams.ways import EMBED, LEXICAL, check_selection
+from docendo.exams.ways import EMBED, LEXICAL, WRITTEN, check_selection
 from docendo.types import Problem
 
 
@@ -134,6 +136,8 @@ class Selector:
             "metadata": self._by_rule,
             "fixed": lambda _: [self.pool.named(id) for id in self.ids],
         }
+        if self.how == WRITTEN:
+            raise ConfigError("written exams are selected from no pool: the road has them written as it goes")
         excluded: Counter[str] = Counter()
         for way in ("variants", "nearest") if self.how == "auto" else (self.how,):
             chosen = self._walk(problem, ways[way](problem), excluded)

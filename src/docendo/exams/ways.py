@@ -10,7 +10,9 @@ from typing import Literal, get_args
 
 from docendo.errors import ConfigError
 
-WAYS = ("auto", "variants", "nearest", "metadata", "fixed")
+WRITTEN = "written"
+WAYS = ("auto", "variants", "nearest", "metadata", "fixed", WRITTEN)
+GOLDS = ("teacher", "students", "all")
 LEXICAL, EMBED = "lexical", "embed:"
 ALLOCATIONS = ("fixed", "adaptive")
 POOLINGS = ("mean", "weighed")
@@ -42,6 +44,38 @@ def check_asking(score: str, pooling: str, allocation: str, certainty: float, se
         raise ConfigError(f"setting certainty: {certainty} is out of range, above 0.5 and at most 1")
 
 
+def check_writing(
+    how: str, score: str, writer: str, models: Sequence[str], golds: str, agreement: float
+) -> None:
+    """Refuse what no exam could be written by; see `Settings` for what each says.
+
+    Args:
+        how: one of `WAYS`.
+        score: one of `SCORES`.
+        writer: the model that writes; empty for the teacher.
+        models: the names of the run's models.
+        golds: one of `GOLDS`.
+        agreement: the share of answers that must be the same.
+
+    Raises:
+        ConfigError: an unknown word or model, an agreement that is out of range, or likelihood exams.
+    """
+    if golds not in GOLDS:
+        raise ConfigError(f"setting gold_by: {golds!r} is none of {', '.join(GOLDS)}")
+    if not 0.5 < agreement <= 1:
+        raise ConfigError(
+            f"setting gold_agreement: {agreement} is out of range, above 0.5 (a majority) and at most 1"
+        )
+    if writer and writer not in models:
+        raise ConfigError(
+            f"setting exam_writer: {writer!r} is no model of this run; its models are {', '.join(models)}"
+        )
+    if how == WRITTEN and score == "likelihood":
+        raise ConfigError(
+            "setting exam_score: written exams have no worked solutions, which likelihood needs; examine by answers"
+        )
+
+
 def check_selection(how: str, rule: str, ids: Sequence[str], index: str) -> None:
     """Refuse what no exam could be made by.
 
@@ -62,6 +96,8 @@ def check_selection(how: str, rule: str, ids: Sequence[str], index: str) -> None
         )
     if (how == "fixed") != bool(ids):
         raise ConfigError("setting exam_ids: fixed exams need the ids of their problems, and only they do")
+    if how == WRITTEN and rule:
+        raise ConfigError("setting exam_rule: has no use for written exams, which come from no pool")
     if how == "fixed" and rule:
         raise ConfigError("setting exam_rule: has no use for fixed exams, whose problems are named")
     if rule:

@@ -290,7 +290,7 @@ def _loads(view: RunView, summary: Summary, problems: float, lessons: float) -> 
     for row in view.totals():
         if row.purpose == "control":
             continue
-        stretch = problems * (1.0 if row.purpose == "greedy" else lessons)
+        stretch = problems * (1.0 if row.purpose in ("greedy", "write", "gold") else lessons)
         mean = _mean_usage(row.usage, row.calls)
         found.append(
             Load(row.model, row.purpose, round(row.calls * stretch), *mean, row.seconds / max(row.calls, 1))

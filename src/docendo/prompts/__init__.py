@@ -1,7 +1,8 @@
 """Prompts: Jinja2 templates as files a user can copy and change, rendered the same way for every model.
 
 A style is a folder with `teach.j2` (sees `problem`), `examine.j2` (sees `lesson` and the exam `problem`) and, where
-programs are shown back to their writer, `debug.j2` (sees `problem`, `program`, `test` and `fault`). What a
+programs are shown back to their writer, `debug.j2` (sees `problem`, `program`, `test` and `fault`), and for models that
+write exams `write.j2` (sees `problem`, without its answer and solution). What a
 template gives is the text that a model goes on with; a template that speaks in turns, each a
 `{% call user() %}…{% endcall %}` (or `system`, `assistant`), gives a chat. `{% set stop = ["…"] %}` names texts at
 which a reply ends. What is sent is exactly what the template gives, so a changed template is a changed request.
@@ -28,6 +29,7 @@ STYLES = ("school", "chat", "completion")
 AUTO = "auto"
 _FILES = ("teach.j2", "examine.j2")
 _DEBUG = "debug.j2"
+_WRITE = "write.j2"
 _ROLES = ("system", "user", "assistant")
 # "Answer: 5", "Final answer: \boxed{5}", "**Final Answer:** 5", "### Answer: 5"
 _ANSWER_LINE = re.compile(
@@ -59,7 +61,7 @@ class Prompts:
         self.stop: tuple[str, ...] = ()
         self.chat = False
         self._templates: dict[str, Template] = {}
-        for name in (*_FILES, *([_DEBUG] if (folder / _DEBUG).exists() else [])):
+        for name in (*_FILES, *(name for name in (_DEBUG, _WRITE) if (folder / name).is_file())):
             try:
                 self._templates[name] = environment.get_template(name)
                 tree = environment.parse((folder / name).read_text(encoding="utf-8"))
@@ -110,6 +112,19 @@ class Prompts:
         known = shown(problem)
         test = known.meta["examples"][failed]
         return self._render(_DEBUG, problem=known, program=program.rstrip(), test=test, fault=fault)
+
+    def write(self, problem: Problem) -> Prompt:
+        """What a writer of exams is asked: one more problem like this one.
+
+        Raises:
+            ConfigError: the style has no template for it.
+        """
+        if _WRITE not in self._templates:
+            raise ConfigError(
+                f"prompts: style {self.style!r} has no {_WRITE}, so its model cannot write exams; name another model "
+                "by --exam-writer, another style (chat, completion) by --prompts, or add the file to your folder"
+            )
+        return self._render(_WRITE, problem=shown(replace(problem, answer=None, solution=None)))
 
     def _render(self, name: str, **values: Problem | Lesson | str) -> Prompt:
         said: list[tuple[str, str]] = []

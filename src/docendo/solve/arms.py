@@ -41,6 +41,7 @@ ENDED: Mapping[str, str] = {
     "certain": "the choice was certain enough",
     "agreed": "all lessons agreed",
     "dull": "the rest told nothing",
+    "abstained": "no exam could be written",
 }
 """Why no more was asked in an exam, in words."""
 
@@ -87,7 +88,8 @@ class Facts:
     none could be read), whether it is the gold answer, and the index of its lesson in `scores` (-1: none).
     `extra` are the further samples of self-consistency at equal cost, as (key, right). `alone` is the mean cost
     of one taught sample when nothing else is asked, so with its whole prompt. `drafts` says of revised samples, by
-    index, whether they were right before; `debugged` is what all revisions cost.
+    index, whether they were right before; `debugged` is what all revisions cost. `writing` is what it cost to have the
+    exam written, where it was.
     `correct` says by arm whether it is right; of one sample in the mean, how often.
     """
 
@@ -102,6 +104,7 @@ class Facts:
     costs: dict[str, Cost] = field(default_factory=dict)
     alone: Cost = field(default_factory=Cost)
     lesson_costs: list[Cost] = field(default_factory=list)
+    writing: Cost = field(default_factory=Cost)
     states: Counter[str] = field(default_factory=Counter)
     exam_states: Counter[str] = field(default_factory=Counter)
     drafts: dict[int, bool] = field(default_factory=dict)
@@ -150,6 +153,11 @@ class Summary:
     ended: Mapping[str, int] = field(default_factory=dict)
 
     @property
+    def abstained(self) -> int:
+        """Finished problems for which no exam could be written: their choice is the vote's."""
+        return self.ended.get("abstained", 0)
+
+    @property
     def judged(self) -> int:
         """Finished problems with a gold answer."""
         return self.overall.problems
@@ -160,6 +168,11 @@ class Summary:
         kept_out = {reason: n for reason, n in self.excluded.items() if reason != ITSELF}
         lines = [] if set(self.exams) <= {"variants"} else [f"Exam problems by problem taught: {ways}."]
         lines += [f"Left out of exams: {counted(kept_out)}."] if kept_out else []
+        if self.abstained:
+            lines.append(
+                f"No exam for {self.abstained:,} of {self.problems:,} problems, as too few of the problems written for "
+                "it could be used; there the vote decided."
+            )
         if self.asked < self.questions:
             why = ", ".join(f"{ENDED[reason]} for {count:,}" for reason, count in self.ended.items())
             share = f"{self.asked:,} of {self.questions:,}, {100 * self.asked / self.questions:.0f} %"
@@ -186,6 +199,7 @@ class Summary:
                 "questions": self.questions,
                 "asked": self.asked,
                 "ended": dict(self.ended),
+                "abstained": self.abstained,
             },
             "dropped": dict(self.dropped),
             "notes": list(self.notes),
@@ -328,6 +342,8 @@ def gather(view: RunView) -> list[Facts]:
                 f.lesson_right[index] = right
     for id, of, examined, spent in view.exams_spent():
         found[id].lesson_costs[places[id][of]] += cost_of(examined, spent)
+    for id, model, spent in view.writing_spent():
+        found[id].writing += cost_of(model, spent)
     for id, state, count in view.exam_states():
         found[id].exam_states[state] += count
     for decision in view.decisions():
@@ -350,7 +366,7 @@ def gather(view: RunView) -> list[Facts]:
             f.costs |= {"sc_undebugged": drawn, "sample_undebugged": f.alone}
             f.alone += f.debugged.times(each)
             f.costs["sample"] = f.alone
-        exams = sum(f.lesson_costs, Cost())
+        exams = sum(f.lesson_costs, f.writing)
         f.costs["oracle"] = sampled
         f.costs["sc_equal_cost"] = drawn + f.costs.get("sc_equal_cost", Cost())
         for name in LESSON_ARMS:

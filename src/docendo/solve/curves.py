@@ -101,7 +101,9 @@ def _one(f: Facts, numbers: list[int], more: list[int], subsets: int, rng: np.ra
     right = {arm: _mean(np.append(key_right, False)[won], len(numbers)) for arm, won in chosen.items()}
     size = np.minimum(numbers, taught)
     sampled = _between(f.alone, f.costs.get("sc", Cost()), 1, taught, size)
-    cost = {"sc": sampled} | dict.fromkeys(LESSON_ARMS, sampled + _exams(f, masks, len(numbers)))
+    cost = {"sc": sampled} | dict.fromkeys(
+        LESSON_ARMS, sampled + f.writing.cost + _exams(f, masks, len(numbers))
+    )
     if more:
         masks = _nested(taught + extra, more, subsets, rng)
         index, key_right = _index([*f.keys, *(k for k, _ in f.extra)], [*f.right, *(r for _, r in f.extra)])

@@ -14,6 +14,7 @@ from statistics import fmean
 from typing import Any
 
 from docendo.exams.select import ProblemPool
+from docendo.exams.write import CANDIDATES
 from docendo.models.base import Capabilities
 from docendo.models.budget import currency_of, money
 from docendo.models.spec import ModelSpec, Prices
@@ -139,7 +140,9 @@ def forecast(
     if lessons is None:
         check_debuggable(settings, prompts, problems)
     selector = selector_of(settings, pool)
-    exams = {p.id: selector.select(p).problems for p in problems}
+    # Exams that are still to be written are taken to be like the problem itself.
+    own = settings.writes_exams
+    exams = {p.id: (p,) * settings.exam_problems if own else selector.select(p).problems for p in problems}
     measured = problems[:: max(1, len(problems) // MEASURED)]
     count = {name: _counter(settings.spec(name)) for name in names}
     prices = {name: found for name in names if (found := settings.spec(name).prices) is not None}
@@ -165,6 +168,8 @@ def forecast(
                     settings.teacher, "debug", calls, calls * (_level(mean.teach) + reply), calls * mean.teach
                 )
             )
+    if own:
+        rows += _writing(measured, len(problems), prompts, settings, count, row)
     written = _level(lessons) if lessons is not None else _distinct(settings, len(problems))
     for student in settings.students:
         asked = fmean(len(exam) for exam in exams.values())
@@ -179,7 +184,7 @@ def forecast(
         calls = _equal_cost(rows, settings, len(problems))
         rows.append(row(settings.teacher, "sc", calls, calls * mean.teach, calls * mean.teach))
     guessed = [name for name in names if settings.spec(name).kind != "school"]
-    used = len({p.id for exam in exams.values() for p in exam})
+    used = len(problems) * settings.exam_problems if own else len({p.id for e in exams.values() for p in e})
     return Forecast(len(problems), used, rows, reply, why, guessed, currency_of(prices))
 
 
@@ -204,6 +209,28 @@ def _measure(
         lesson[student] = fmean(whole) - question[student]
     teach = fmean(count[settings.teacher](_flat(prompts.of(settings.teacher).teach(p))) for p in problems)
     return _Problem(teach, lesson, question)
+
+
+def _writing(
+    measured: Sequence[Problem],
+    problems: int,
+    prompts: PromptBook,
+    settings: Settings,
+    count: Mapping[str, Callable[[str], int]],
+    row: Callable[[str, Purpose, Range, Range, Range], Row],
+) -> list[Row]:
+    """Rows for having exams written and answered: between one candidate that can be used and all of them."""
+    writer = settings.writer
+    size = CANDIDATES * settings.exam_problems
+    each = fmean(count[writer](_flat(prompts.of(writer).write(p))) for p in measured)
+    calls = _level(problems * size)
+    rows = [row(writer, "write", calls, calls * each, calls * (each * (size - 1) / size))]
+    times = settings.gold_samples
+    for model in settings.gold_models:
+        each = fmean(count[model](_flat(prompts.of(model).teach(p))) for p in measured)
+        asked = Range(1, size, size) * problems * times
+        rows.append(row(model, "gold", asked, asked * each, asked * (each * (times - 1) / times)))
+    return rows
 
 
 def _reply(
@@ -250,7 +277,7 @@ def _equal_cost(rows: Sequence[Row], settings: Settings, problems: int) -> Range
         return float(prompt - shared + getattr(row.completion, end)) * sizes[row.model]
 
     def calls(end: str) -> float:
-        exams = sum(computed(row, end) for row in rows if row.purpose in ("exam", "debug"))
+        exams = sum(computed(row, end) for row in rows if row.purpose in ("exam", "debug", "write", "gold"))
         taught = next(row for row in rows if row.purpose == "teach")
         each = computed(taught, end) / getattr(taught.calls, end)
         return min(math.ceil(exams / each), MOST_EXTRA_SAMPLES * problems) if each else 0.0

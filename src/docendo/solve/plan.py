@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from docendo.errors import ConfigError
-from docendo.exams.ways import check_asking, check_selection
+from docendo.exams.ways import WRITTEN, check_asking, check_selection, check_writing
 from docendo.grading.sandbox.names import NAMES as SANDBOXES
 from docendo.grading.sandbox.names import UNSAFE
 from docendo.models.budget import Budget
@@ -29,10 +29,14 @@ class Settings:
         lessons: the teacher's samples a problem, N (the paper's number of rationales).
         exam_problems: problems an exam.
         exam_select: how they are found: "variants" of the taught problem's family, the "nearest" in wording, by
-            "metadata", or "fixed"; "auto" is variants where the family has any, else nearest.
+            "metadata", "fixed", or "written" by a model; "auto" is variants where the family has any, else nearest.
         exam_rule: which problems may be in an exam, such as "subject = taught, level <= taught"; empty: all.
         exam_ids: the problems of fixed exams, the first `exam_problems` that may be in the exam.
         exam_index: what nearest goes by: "lexical", or "embed:MODEL" (extra `embed`).
+        exam_writer: the model, of the run's, that writes exams; empty: the teacher.
+        gold_by: who answers written problems for their golds: "teacher", "students" or "all".
+        gold_samples: times each of them answers each.
+        gold_agreement: the share of these answers, above 0.5, that must be the same for it to be the gold.
         repeats: times each student is asked each exam problem.
         exam_score: what is asked of students: "answers" to the exam problems, or the "likelihood" of their worked
             solutions, which needs students that tell log-likelihoods.
@@ -67,6 +71,10 @@ class Settings:
     exam_rule: str = ""
     exam_ids: tuple[str, ...] = ()
     exam_index: str = "lexical"
+    exam_writer: str = ""
+    gold_by: str = "teacher"
+    gold_samples: int = 8
+    gold_agreement: float = 0.7
     repeats: int = 3
     exam_score: str = "answers"
     pooling: str = "mean"
@@ -93,6 +101,7 @@ class Settings:
             ("lessons", 1),
             ("exam_problems", 1),
             ("repeats", 1),
+            ("gold_samples", 2),
             ("max_tokens", 1),
             ("parallel", 1),
         ):
@@ -118,6 +127,10 @@ class Settings:
             raise ConfigError(f"setting students: named twice in {', '.join(self.students)}")
         check_asking(self.exam_score, self.pooling, self.allocation, self.certainty, self.settle)
         check_selection(self.exam_select, self.exam_rule, self.exam_ids, self.exam_index)
+        models = tuple(dict.fromkeys((self.teacher, *self.students)))
+        check_writing(
+            self.exam_select, self.exam_score, self.exam_writer, models, self.gold_by, self.gold_agreement
+        )
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Settings:
@@ -148,6 +161,22 @@ class Settings:
         }
         lists = {"students": list(self.students), "exam_ids": list(self.exam_ids)}
         return kept | lists | {"models": models}
+
+    @property
+    def writes_exams(self) -> bool:
+        """Whether exams are written as the run goes, and not selected before."""
+        return self.exam_select == WRITTEN
+
+    @property
+    def writer(self) -> str:
+        """The model that writes exams, where they are written."""
+        return self.exam_writer or self.teacher
+
+    @property
+    def gold_models(self) -> tuple[str, ...]:
+        """The models whose agreement gives written problems their golds."""
+        both = tuple(dict.fromkeys((self.teacher, *self.students)))
+        return {"teacher": (self.teacher,), "students": self.students, "all": both}[self.gold_by]
 
     def spec(self, name: str) -> ModelSpec:
         """What stands behind a model's name.

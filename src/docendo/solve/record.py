@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
+from docendo.exams.ways import WRITTEN
 from docendo.solve.road import Solved
 from docendo.solve.teach import Sample
-from docendo.store import DecisionRow, ExamRow, LessonRow, SampleRow, SittingRow
+from docendo.store import DecisionRow, ExamRow, LessonRow, SampleRow, SelectionRow, SittingRow
+from docendo.types import Problem
 
 
 class Facts(TypedDict):
@@ -17,11 +19,12 @@ class Facts(TypedDict):
     exam_answers: list[ExamRow]
     decisions: list[DecisionRow]
     sitting: SittingRow
+    written: tuple[SelectionRow, tuple[Problem, ...]] | None
 
 
 def facts_of(solved: Solved) -> Facts:
     """Every fact of a solved problem."""
-    id = solved.problem.id
+    id, written = solved.problem.id, solved.written
     greedy = [solved.greedy] if solved.greedy is not None else []
     return {
         "samples": [_sample(id, s) for s in (*greedy, *solved.samples, *solved.extra, *solved.revisions)]
@@ -34,6 +37,12 @@ def facts_of(solved: Solved) -> Facts:
         ],
         "decisions": [DecisionRow(id, c, solved.correct(c)) for c in solved.choices.values()],
         "sitting": SittingRow(id, solved.sitting),
+        "written": None
+        if written is None
+        else (
+            SelectionRow(id, WRITTEN, tuple(p.id for p in written.problems), written.excluded),
+            written.problems,
+        ),
     }
 
 

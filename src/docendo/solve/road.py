@@ -10,6 +10,7 @@ from typing import Literal, cast
 from docendo.exams.examine import Examined, examine, examine_adaptively
 from docendo.exams.likelihood import examine_by_likelihood
 from docendo.exams.ways import Settle
+from docendo.exams.write import Writing, Written, write_exam
 from docendo.models.base import Ask
 from docendo.prompts import PromptBook
 from docendo.solve.choose import RULES, choose, majority
@@ -31,7 +32,8 @@ class Solved:
 
     `choices` has one entry a choice rule ("maj", "max", "sum", "avg") and, where they were asked for, "greedy" and
     "sc_equal_cost"; `extra` are the samples that only the latter saw. With self-debug there is "sc_undebugged", over
-    the samples as they were before, and `revisions` are the replies to what was shown back.
+    the samples as they were before, and `revisions` are the replies to what was shown back. `written` says how the exam
+    was written, where it was.
     """
 
     problem: Problem
@@ -43,6 +45,7 @@ class Solved:
     greedy: Sample | None = None
     extra: tuple[Sample, ...] = ()
     revisions: tuple[Sample, ...] = ()
+    written: Written | None = None
 
     @property
     def drafts(self) -> tuple[Sample, ...]:
@@ -78,7 +81,8 @@ class Solved:
 class Road:
     """What every problem of a run shares: settings, prompts, exam problems, the gateway, and model sizes.
 
-    `select` finds the exam problems of a taught one, or says which were found when the run was planned. `sizes` are
+    `select` finds the exam problems of a taught one, or says which were found when the run was planned; it has no use
+    where exams are written. `sizes` are
     parameters by model name, for cost; where one is not known, all are 1. `on_stage` is told which stage a problem
     reaches; `judge` grades every reply.
     """
@@ -91,38 +95,55 @@ class Road:
     on_stage: Callable[[Problem, Stage], None] | None = None
     judge: Judge = field(default_factory=Judge)
 
-    def exam_for(self, problem: Problem) -> Exam:
-        """The exam of a problem's lessons: its exam problems, every student, `repeats` times."""
-        return Exam(tuple(self.select(problem)), self.settings.students, self.settings.repeats)
+    async def exam_for(self, problem: Problem) -> tuple[Exam, Written | None]:
+        """The exam of a problem's lessons, found or written: its exam problems, every student, `repeats` times."""
+        plan = self.settings
+        if not plan.writes_exams:
+            return Exam(tuple(self.select(problem)), plan.students, plan.repeats), None
+        self._reach(problem, "examine")
+        how = Writing(
+            plan.exam_problems,
+            plan.writer,
+            plan.gold_models,
+            plan.gold_samples,
+            plan.gold_agreement,
+            self._write_call,
+            self._gold_call,
+        )
+        written = await write_exam(problem, how, self.ask, self.judge)
+        return Exam(written.problems, plan.students, plan.repeats), written
 
     async def walk(self, problem: Problem) -> Solved:
         """Teach, examine and choose for one problem."""
-        exam = self.exam_for(problem)
         self._reach(problem, "teach")
         taught = await teach(problem, self.settings, self.prompts, self.ask, self.judge)
         if self.settings.self_debug:
             taught = await debug(taught, self.settings, self.prompts, self.ask, self.judge)
+        exam, written = await self.exam_for(problem)
         examined = await self.examine(taught, exam)
         extra: tuple[Sample, ...] = ()
         self._reach(problem, "choose")
         if self.settings.equal_cost and problem.judgeable:
-            count = self._samples_worth(examined.lessons, taught)
+            count = self._samples_worth(examined.lessons, taught, written)
             extra = await more_samples(problem, self.settings, self.prompts, self.ask, self.judge, count)
-        return self._chosen(taught, exam, examined, extra)
+        return self._chosen(taught, exam, examined, extra, written)
 
     async def join(self, taught: Taught) -> Solved:
         """Join the road half-way, with lessons that exist already (`docendo score`)."""
-        exam = self.exam_for(taught.problem)
-        return self._chosen(taught, exam, await self.examine(taught, exam), ())
+        exam, written = await self.exam_for(taught.problem)
+        return self._chosen(taught, exam, await self.examine(taught, exam), (), written)
 
     async def examine(self, taught: Taught, exam: Exam) -> Examined:
         """Every distinct lesson with its exam behind it, or as much of one as was worth asking."""
         self._reach(taught.problem, "examine")
         drafts = [(d.lesson, d.grade, d.samples) for d in taught.drafts]
         name, plan = taught.problem.id, self.settings
+        if not exam.problems:
+            nothing = dict.fromkeys(exam.students)
+            scored = tuple(ScoredLesson(*draft, None, nothing) for draft in drafts)
+            return Examined(scored, Sitting(0, 0, 0, "abstained"))
         if plan.exam_score == "likelihood":
-            scored = await examine_by_likelihood(name, drafts, exam, self._telling_call, self.ask)
-            return Examined(*scored)
+            return Examined(*await examine_by_likelihood(name, drafts, exam, self._telling_call, self.ask))
         weighed = plan.pooling == "weighed"
         if plan.allocation == "fixed":
             return await examine(
@@ -152,6 +173,17 @@ class Road:
         prompt = style.examine(lesson, problem)
         return self.settings.call("exam", prompt, repeat, batch, size, model=student, stop=style.stop)
 
+    def _write_call(self, problem: Problem, sample: int, batch: str, size: int) -> Call:
+        writer = self.settings.writer
+        style = self.prompts.of(writer)
+        prompt = style.write(problem)
+        return self.settings.call("write", prompt, sample, batch, size, model=writer, stop=style.stop)
+
+    def _gold_call(self, model: str, problem: Problem, sample: int, batch: str, size: int) -> Call:
+        style = self.prompts.of(model)
+        prompt = style.teach(problem)
+        return self.settings.call("gold", prompt, sample, batch, size, model=model, stop=style.stop)
+
     def _telling_call(
         self, student: str, lesson: Lesson, problem: Problem, continuation: str, batch: str, size: int
     ) -> Call:
@@ -159,7 +191,14 @@ class Road:
         call = self.settings.call("likelihood", prompt, 0, batch, size, model=student)
         return replace(call, continuation=continuation)
 
-    def _chosen(self, taught: Taught, exam: Exam, examined: Examined, extra: tuple[Sample, ...]) -> Solved:
+    def _chosen(
+        self,
+        taught: Taught,
+        exam: Exam,
+        examined: Examined,
+        extra: tuple[Sample, ...],
+        written: Written | None,
+    ) -> Solved:
         choices = {rule: choose(rule, examined.lessons) for rule in RULES}
         if taught.greedy is not None:
             found = taught.greedy.grade
@@ -180,18 +219,22 @@ class Road:
             taught.greedy,
             extra,
             taught.revisions,
+            written,
         )
 
-    def _samples_worth(self, lessons: Sequence[ScoredLesson], taught: Taught) -> int:
+    def _samples_worth(self, lessons: Sequence[ScoredLesson], taught: Taught, written: Written | None) -> int:
         """How many more of the teacher's samples cost what the exams cost (tokens computed x parameters), rounded up.
 
-        What revisions cost is counted with the exams: a vote over samples alone asks for neither.
+        What revisions cost, and what it cost to write the exam, is counted with the exams: a vote over samples alone
+        asks for neither.
 
         One more costs what the samples after the first did: where a backend shares their prompt, no prompt.
         """
         exams = sum(
             self.sizes.get(a.student, 1) * a.usage.computed for lesson in lessons for a in lesson.answers
         )
+        for model, tokens in (written.spent if written is not None else {}).items():
+            exams += self.sizes.get(model, 1) * tokens
         first = [s.draft or s for s in taught.samples]
         computed = [s.reply.usage.computed for s in first if s.reply is not None]
         later = computed[1:] or computed

@@ -259,7 +259,7 @@ def new_run(
     if not taught:
         raise DataError("there are no problems to solve")
     selector = selector_of(plan, pool)
-    selected = {problem.id: selector.select(problem) for problem in taught}
+    selected = {} if plan.writes_exams else {problem.id: selector.select(problem) for problem in taught}
     folder = Path(out) if out is not None else _new_folder(kind)
     budget_of(plan.budget, prices_of(plan))
     _loop.run(create(kind, folder, taught, selected, plan, more, around))

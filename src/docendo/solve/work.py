@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from docendo.errors import DataError, ModelError, UnspeakableError
+from docendo.errors import ConfigError, DataError, ModelError, UnspeakableError
 from docendo.exams.select import Selection
+from docendo.exams.write import check_kind
 from docendo.grading.sandbox import ready
 from docendo.models.base import Ask, Model
 from docendo.models.budget import Ledger, StopCondition, any_of, budget_of, not_asked
@@ -80,6 +81,8 @@ async def create(
         if models is None:
             models = await stack.enter_async_context(opened(specs_of(plan, kind)))
         styles = styles_of(plan, models, models)
+        if plan.writes_exams:
+            _check_writing(plan, styles, taught)
         _check_speakable(models, styles, [*taught, *exam])
         if kind != "score":
             check_debuggable(plan, styles, taught)
@@ -195,7 +198,9 @@ def prices_of(plan: Settings) -> dict[str, Prices]:
 
 def names_of(plan: Settings, kind: str) -> list[str]:
     """The models that a run of this kind asks, each once."""
-    return list(dict.fromkeys([*([] if kind == "score" else [plan.teacher]), *plan.students]))
+    first = [] if kind == "score" else [plan.teacher]
+    writing = [plan.writer, *plan.gold_models] if plan.writes_exams else []
+    return list(dict.fromkeys([*first, *plan.students, *writing]))
 
 
 def specs_of(plan: Settings, kind: str) -> dict[str, ModelSpec]:
@@ -237,6 +242,18 @@ def _check_speakable(models: Mapping[str, Model], styles: Styles, problems: Iter
                 model.check(text)
             except UnspeakableError as error:
                 raise UnspeakableError(f"problem {problem.id!r}: {error}") from error
+
+
+def _check_writing(plan: Settings, styles: PromptBook, taught: Iterable[Problem]) -> None:
+    """Whether exams can be written, before the folder is made."""
+    for problem in taught:
+        check_kind(problem)
+        styles.of(plan.writer).write(problem)
+    for school in (n for n in (*plan.students, *plan.gold_models) if styles.of(n).style == "school"):
+        raise ConfigError(
+            f"setting exam_select: {school!r} knows only the school's words, so it cannot be asked what a model "
+            "writes; select variants"
+        )
 
 
 def _check_likelihood(students: Iterable[Model], exam: Iterable[Problem]) -> None:

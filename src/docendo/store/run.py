@@ -225,9 +225,12 @@ class Store(RunView):
         exam_answers: Sequence[ExamRow] = (),
         decisions: Sequence[DecisionRow] = (),
         sitting: SittingRow | None = None,
+        written: tuple[SelectionRow, Sequence[Problem]] | None = None,
         seconds: float = 0.0,
     ) -> None:
         """Record all facts of one taught problem, and that it is done, at once.
+
+        `written` is its exam, where that was not planned but written on the way.
 
         Raises:
             StoreError: the problem is not in the plan, is done already, or its facts do not fit together.
@@ -243,6 +246,9 @@ class Store(RunView):
         with self._transaction() as db:
             db.execute("DELETE FROM provisional WHERE problem = CAST(? AS TEXT)", (id,))
             _insert(db, "done", "t..", [(id, seconds, _now())])
+            if written is not None:
+                _insert_problems(db, written[1], "exam")
+                _insert(db, "exams", "t.t.", [_selection(written[0])])
             _insert(db, "lessons", "t....", [(id, *_lesson(row)) for row in lessons])
             _insert(db, "samples", "t......ttt", [(id, *_sample(row)) for row in samples])
             _insert(db, "exam_answers", "t.t......ttt", [(id, *_exam_answer(row)) for row in exam_answers])

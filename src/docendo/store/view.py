@@ -358,6 +358,18 @@ class RunView:
         ):
             yield row[0], row[1], row[2], Usage(*row[3:])
 
+    def writing_spent(self) -> Iterator[tuple[str, str, Usage]]:
+        """What it cost to write the finished problems' exams and to answer them for golds: (problem, model, usage)."""
+        sums = ", ".join(f"SUM({column})" for column in _TOKENS.split(", "))
+        done = self.done_ids()
+        for batch, purpose, model, *tokens in self._rows(
+            f"SELECT batch, purpose, model, {sums} FROM replies WHERE purpose IN ('write', 'gold') "
+            "GROUP BY batch, purpose, model"
+        ):
+            problem = batch.removeprefix(f"{purpose} {model} ")
+            if problem in done:
+                yield problem, model, Usage(*tokens)
+
     def exam_states(self) -> Iterator[tuple[str, GradeState, int]]:
         """How the exam answers of each finished problem were graded: (problem, state, how many)."""
         sql = "SELECT problem, state, COUNT(*) FROM exam_answers GROUP BY problem, state"

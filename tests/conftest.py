@@ -7,6 +7,7 @@ to have everything the tests know, and a skip would be a check that silently did
 from __future__ import annotations
 
 import os
+import signal
 
 # Before NumPy is loaded: the engine's matrices are small, and two threads of a product that wait for each other
 # on a busy machine take many times as long as one.
@@ -17,6 +18,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Whoever runs the tests in the background may have had SIGINT ignored, which the programs they start would inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -525,7 +525,10 @@ def test_workers_end_with_their_parent_and_in_silence(slow: Path, how: signal.Si
     assert parent.stdout is not None
     pids = [int(pid) for pid in parent.stdout.readline().split()]
     os.killpg(parent.pid, how)
-    _, errors = parent.communicate(timeout=30)
+    try:
+        _, errors = parent.communicate(timeout=60)
+    finally:
+        parent.kill()  # one that did not end would compute on
     assert len(pids) == 2
     try:
         assert all(gone(pid) for pid in pids)

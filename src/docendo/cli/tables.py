@@ -46,7 +46,8 @@ def show_summary(console: Console, summary: Summary) -> None:
 
 def arms_table(arms: Arms, *, narrow: bool = False) -> Table:
     """One row an arm: accuracy, interval, tokens, and cost relative to self-consistency."""
-    table = _table("", "accuracy", "95 % interval", "tokens", *([] if narrow else ["computed"]), "cost / sc")
+    heads = ("accuracy", "95 % interval", "tokens")
+    table = _table("", *heads, *(["× sc"] if narrow else ["computed", "cost / sc"]))
     sc = arms.arms.get("sc")
     unit = sc.cost.cost if sc is not None else 0.0
     for name, arm in arms.arms.items():
@@ -56,7 +57,7 @@ def arms_table(arms: Arms, *, narrow: bool = False) -> Table:
             span(arm.accuracy) + _star(arm.accuracy),
             amount(arm.cost.tokens),
             *([] if narrow else [amount(arm.cost.computed)]),
-            f"{arm.cost.cost / unit:.2f} ×" if unit else "–",
+            f"{arm.cost.cost / unit:.2f}" + ("" if narrow else " ×") if unit else "–",
         )
     return table
 

@@ -10,7 +10,7 @@ from dataclasses import fields
 import pytest
 
 from docendo.cli import main, parser
-from docendo.cli.arguments import DEFAULT_PROBLEMS, DOMAINS, SETTINGS, given_settings, in_domain
+from docendo.cli.settings import DEFAULT_PROBLEMS, DOMAINS, SETTINGS, given_settings, in_domain
 from docendo.solve.plan import Settings
 from docendo.solve.run import DEFAULT_PROBLEMS as API_DEFAULT_PROBLEMS
 

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from docendo.cli import arguments as typed
+from docendo.cli import settings as typed
 from docendo.cli.ink import Ink, dim
 from docendo.cli.progress import Progress
 from docendo.cli.solve import in_domain, kept, refuse_with_resume

@@ -14,7 +14,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from docendo.cli import arguments as typed
+from docendo.cli import settings as typed
 from docendo.cli.forecast import show_forecast
 from docendo.cli.ink import Ink, dim
 from docendo.cli.progress import Progress

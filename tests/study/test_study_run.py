@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from docendo.errors import StoreError
 from docendo.solve.run import Run
 from docendo.stats import paired_difference
 from docendo.store import Store
-from docendo.study.analyse import Results, analyse
-from docendo.study.page import headlines, write_page, write_results
-from docendo.study.plan import PRIMARY, Plan
+from docendo.study.analyse import Met, Results, analyse, measured
+from docendo.study.page import headlines, render, write_page, write_results
+from docendo.study.plan import PRIMARY, Expectation, Plan
 from docendo.study.run import Study, run_study
 
 PROBLEMS = CLUSTERS * FAMILIES * EACH
@@ -205,8 +206,36 @@ class TestResults:
         for met in results.expectations:
             assert met.met == (met.value >= met.expectation.at_least)
 
+    def test_what_is_expected_of_a_control_is_judged_by_the_controls_figures(
+        self, studied: tuple[Study, Results]
+    ) -> None:
+        _, results = studied
+        found = {c.name: c for c in results.conditions}
+
+        def figure(measure: Any, under: str) -> float | None:
+            asked = Expectation(measure, "it", 0.0, above=True, under=under)
+            return measured(asked, results.pooled, results.follow, results.conditions)
+
+        assert figure("lowest sum-sc", "no-lesson") == 0.0
+        assert figure("lowest main-condition", "no-lesson") == -found["no-lesson"].difference.high
+        assert figure("lowest main-condition", "answer-only") == -found["answer-only"].difference.high
+        assert figure("auc", "answer-only") == found["answer-only"].auc
+        assert figure("lowest sum-sc", "never-run") is None
+
 
 class TestPage:
+    def test_a_missed_expectation_of_a_control_is_told_with_its_figures(
+        self, studied: tuple[Study, Results]
+    ) -> None:
+        study, results = studied
+        expected = Expectation("lowest sum-sc", "SUM gains unaided", 0.0, above=True, under="no-lesson")
+        missed = replace(results, expectations=[Met(expected, 0.0, met=False)])
+        text = render(study.plan, missed, {})
+        assert re.search(
+            r"^\| SUM gains unaided \| \+?0\.0 at its lower end \| \*\*missed\*\* \|", text, re.MULTILINE
+        )
+        assert "- no-lesson: SUM " in text
+
     def test_it_says_the_figures_of_the_runs(self, tmp_path: Path, studied: tuple[Study, Results]) -> None:
         study, results = studied
         text = write_page(study.plan, results, tmp_path).read_text(encoding="utf-8")

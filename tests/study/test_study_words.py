@@ -6,7 +6,7 @@ import pytest
 
 from docendo.stats import Interval
 from docendo.study.analyse import Evidence, Insight
-from docendo.study.plan import EXPECTATIONS, Expectation, full_plan, quick_plan
+from docendo.study.plan import EXPECTATIONS, STUDIES, Expectation, full_plan, quick_plan
 from docendo.study.words import compared, concluded, gain, insight_sentence, model, share, table, verdict
 
 ABOVE = Interval(0.2, 0.1, 0.3, 100, 48)
@@ -79,6 +79,11 @@ class TestPlan:
         assert bar.met(0.9)
         assert not bar.met(0.8999)
         assert not bar.met(None)
+
+    def test_what_is_expected_of_a_condition_is_of_one_that_the_study_runs(self) -> None:
+        for declared in STUDIES.values():
+            named = {e.under for e in declared.expectations} - {None}
+            assert declared.conditions is None or named <= set(declared.conditions)
 
     def test_an_interval_above_zero_does_not_touch_it(self) -> None:
         primary = next(e for e in EXPECTATIONS if e.measure == "lowest sum-sc")

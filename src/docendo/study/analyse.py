@@ -166,7 +166,7 @@ def analyse(study: Study) -> Results:
         expectations=[]
         if study.plan.quick
         else [
-            Met(e, value := measured(e, pooled, followed), e.met(value))
+            Met(e, value := measured(e, pooled, followed, conditions), e.met(value))
             for e in study.plan.declared.expectations
         ],
         scores=(
@@ -177,8 +177,18 @@ def analyse(study: Study) -> Results:
     )
 
 
-def measured(expectation: Expectation, pooled: Group, followed: Sequence[Follow]) -> float | None:
-    """The figure that an expectation is about; the least over students where there are several."""
+def measured(
+    expectation: Expectation,
+    pooled: Group,
+    followed: Sequence[Follow],
+    conditions: Sequence[Compared] = (),
+) -> float | None:
+    """The figure that an expectation is about; the least over students where there are several.
+
+    None where it was not measured, such as one under a condition that was not run.
+    """
+    if expectation.under is not None:
+        return _under(expectation, {c.name: c for c in conditions}.get(expectation.under))
     differences = pooled.table.differences
     match expectation.measure:
         case "lowest sum-sc":
@@ -192,6 +202,20 @@ def measured(expectation: Expectation, pooled: Group, followed: Sequence[Follow]
         case "follow":
             rates = [f.right.mean for f in followed]
             return None if not rates or None in rates else min(r for r in rates if r is not None)
+    return None  # what is left is measured under conditions alone
+
+
+def _under(expectation: Expectation, found: Compared | None) -> float | None:
+    if found is None:
+        return None
+    match expectation.measure:
+        case "lowest sum-sc":
+            return found.gain.low
+        case "lowest main-condition":
+            return negated(found.difference).low
+        case "auc":
+            return found.auc
+    return None
 
 
 def _group(name: str, facts: Sequence[Facts]) -> Group:

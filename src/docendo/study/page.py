@@ -17,7 +17,7 @@ from docendo.report.numbers import NONE, count, percent, plural, points, times
 from docendo.report.words import LABELS
 from docendo.solve.arms import ARMS, Table
 from docendo.stats import FEW
-from docendo.study.analyse import Group, Met, Results, RunResult
+from docendo.study.analyse import Compared, Group, Met, Results, RunResult
 from docendo.study.explored import exploratory
 from docendo.study.figures import drawings
 from docendo.study.plan import PRIMARY, SECONDARY, SLIPS_TEMPERATURE, Plan
@@ -164,8 +164,13 @@ def _expected(results: Results) -> list[str]:
 def _diagnosis(results: Results) -> list[str]:
     """What the study itself can say of a missed expectation; the rest is for people to find out."""
     lines = []
-    for measure in (met.expectation.measure for met in results.expectations if not met.met):
-        if measure == "follow":
+    conditions = {c.name: c for c in results.conditions}
+    for expectation in (met.expectation for met in results.expectations if not met.met):
+        measure = expectation.measure
+        if expectation.under is not None:
+            if (found := conditions.get(expectation.under)) is not None:
+                lines.append(_condition_diagnosis(found))
+        elif measure == "follow":
             lines += [
                 f"After lessons whose working is the reference solution, {model(f.student)} is right in "
                 f"{share(f.reference)} of the exams; the rest is lessons that are right by a wrong way."
@@ -184,6 +189,20 @@ def _diagnosis(results: Results) -> list[str]:
     return ["Of what was missed:", "\n".join(f"- {line}" for line in dict.fromkeys(lines))] if lines else []
 
 
+def _condition_diagnosis(found: Compared) -> str:
+    """Whether lessons were followed and told apart at all under a condition."""
+    followed = "; ".join(
+        f"{model(f.student)} is right in {share(f.right)} of the exams after a right lesson, in {share(f.wrong)} after "
+        "a wrong one"
+        for f in found.follow
+    )
+    auc = chance(found.ranking.within) if found.ranking is not None else NONE
+    return (
+        f"{found.name}: SUM {share(found.accuracy)}, less SC {gain(found.gain)}, less SUM of the first run "
+        f"{gain(found.difference)}; AUC within a problem {auc}; {followed}."
+    )
+
+
 def _figure(met: Met) -> str:
     """The measured figure of an expectation."""
     if met.value is None:
@@ -193,7 +212,7 @@ def _figure(met: Met) -> str:
             return f"{met.value:.3f}"
         case "follow":
             return percent(met.value)
-        case "lowest sum-sc":
+        case "lowest sum-sc" | "lowest main-condition":
             return f"{points(met.value)} at its lower end"
         case _:
             return f"{points(met.value)} points"

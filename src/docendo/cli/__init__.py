@@ -25,6 +25,7 @@ _HOME = {
     "study": "study",
     "pilot": "pilot",
     "data": "data",
+    "prompts": "prompts",
 }
 _TRACEBACK = "DOCENDO_TRACEBACK"
 _FAULT, _INTERRUPTED, _BROKEN_PIPE = 70, 130, 141

@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
         "--version", action="version", version=f"docendo {__version__}", help="print the version"
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
-    for add in (_solve, _score, _pilot, _report, _show, _data, _study):
+    for add in (_solve, _score, _pilot, _report, _show, _prompts, _data, _study):
         add(commands, top)
     return top
 
@@ -153,6 +153,27 @@ def _show(commands: Any, top: Parser) -> None:
     added.add_argument("run", metavar="RUN", help="the run's folder")
     added.add_argument("problem", nargs="?", metavar="PROBLEM", help="a problem's id")
     added.add_argument("--all", action="store_true", help="show the exam of every lesson, not of one")
+
+
+def _prompts(commands: Any, top: Parser) -> None:
+    added = command(
+        commands,
+        top,
+        "prompts",
+        "list, show or copy what models are asked",
+        description="Without STYLE: list the prompt styles that ship. With it: show what a teacher and a student are "
+        "asked in that style, or copy its templates into a folder, to be changed there and used with --prompts.",
+    )
+    added.add_argument(
+        "style", nargs="?", metavar="STYLE", help="school, chat, completion, or a folder of yours"
+    )
+    added.add_argument("--copy", metavar="DIR", help="copy the templates into this folder, new or empty")
+    added.add_argument(
+        "--problems",
+        metavar="SOURCE",
+        default=DEFAULT_PROBLEMS,
+        help=f"the problems to show it on, named like PROBLEMS of solve (default: {DEFAULT_PROBLEMS})",
+    )
 
 
 def _data(commands: Any, top: Parser) -> None:

@@ -226,6 +226,32 @@ def folder_of(style: str) -> Path:
     return folder
 
 
+def copy_style(style: str, folder: str | Path) -> int:
+    """Copy a style's templates into a folder, to be changed there.
+
+    Args:
+        style: one that ships, or a folder.
+        folder: where to; made where it is not there.
+
+    Returns:
+        How many files were copied.
+
+    Raises:
+        ConfigError: no such style, or the folder has files in it or cannot be written.
+    """
+    files = sorted(folder_of(style).glob("*.j2"))
+    target = Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        if next(target.iterdir(), None) is not None:
+            raise ConfigError(f"prompts: {target} has files in it; name a folder that is new or empty")
+        for file in files:
+            (target / file.name).write_bytes(file.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"prompts: {target} cannot be written ({error}); name another folder") from error
+    return len(files)
+
+
 def shown(problem: Problem) -> Problem:
     """A code problem as prompts may see it: without its hidden tests and its reference, whatever a template asks for.
 

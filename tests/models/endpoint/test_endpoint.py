@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import threading
 import time
@@ -151,6 +152,21 @@ def test_a_server_that_stalls_is_left_after_the_read_timeout(serve: Serve) -> No
         server = serve(first(answer))
         (reply,) = ask(spec(server, limits={"read_timeout": 0.2}), call())
         assert reply.text == "It is 4."
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_response_without_end_is_left_unread_and_costs_one_call_alone(packed: bool, serve: Serve) -> None:
+    body = b" " * (65 * 2**20)
+    endless = (
+        Answer(body=gzip.compress(body, 1), headers={"content-encoding": "gzip"})
+        if packed
+        else Answer(body=body)
+    )
+    server = serve(lambda request: endless if request.text == "endless" else GOOD)
+    replies = ask(spec(server, limits={"attempts": 1}), call("endless"), call("2 + 2?"))
+    assert replies[0].stop == "error"
+    assert "longer than 64 MiB" in str(replies[0].error)
+    assert replies[1].text == "It is 4."
 
 
 def test_a_call_that_always_fails_is_given_up_and_says_why(serve: Serve) -> None:

@@ -36,6 +36,9 @@ _BACKOFF = (0.5, 60.0)  # seconds: the mean of the first wait, and the longest
 _ALL_REFUSED = 16  # calls refused in the same words, none answered: a setting is wrong, not a prompt
 _PAUSE = 60.0  # longest pause for what only the headers of an answer say
 _LETTERS_A_TOKEN = 4  # an estimate before the server's own count
+_LONGEST = (
+    64 * 2**20
+)  # bytes of a response's body, unpacked: far more than any reply, far less than the memory
 _UNKNOWN = re.compile(
     r"unsupported|not support|unknown|unrecogni[sz]ed|unexpected|extra|not permitted|not allowed|only the default",
     re.IGNORECASE,
@@ -277,6 +280,8 @@ class EndpointModel:
                 self._spec.limits.patience
             ):  # a server may send a byte now and then for ever
                 status, headers, body = await self._exchange(call)
+        except _TooLongError as error:
+            return Fault("passing", str(error))
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError) as error:
             fault = faults.of_exception(error)
             return Fault(fault.kind, self._address.hidden(fault.message))
@@ -318,7 +323,7 @@ class EndpointModel:
         async with self._endpoints.connections(self._address).one() as connection:
             response = await connection.handle_async_request(request)
             try:
-                return response.status_code, response.headers, await response.aread()
+                return response.status_code, response.headers, await _body_of(response)
             finally:
                 await response.aclose()
 
@@ -402,6 +407,24 @@ class EndpointModel:
         else:
             return f"{self._name}: {self._door.name}: {fault.message}"
         return f"{self._name}: {self._door.name} {todo}. It said: {fault.message}"
+
+
+class _TooLongError(Exception):
+    """A body that is not read to its end."""
+
+
+async def _body_of(response: httpx2.Response) -> bytes:
+    """The body, unless a server that is broken or hostile sends without end."""
+    parts: list[bytes] = []
+    length = 0
+    async with contextlib.aclosing(response.aiter_bytes()) as body:
+        async for part in body:
+            parts.append(part)
+            length += len(part)
+            if length > _LONGEST:
+                limit = f"longer than {_LONGEST >> 20} MiB and was not read to its end"
+                raise _TooLongError(f"the response is {limit}")
+    return b"".join(parts)
 
 
 def _tokens_of(call: Call) -> float:

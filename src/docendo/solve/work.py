@@ -83,13 +83,13 @@ async def create(
         styles = styles_of(plan, models, models)
         if plan.writes_exams:
             _check_writing(plan, styles, taught)
-        _check_speakable(models, styles, [*taught, *exam])
+        check_speakable(models, styles, [*taught, *exam])
         if kind != "score":
             check_debuggable(plan, styles, taught)
         if any(problem.kind == "code" for problem in (*taught, *exam)):
             await asyncio.to_thread(ready, plan.sandbox)
         if plan.exam_score == "likelihood":
-            _check_likelihood([models[name] for name in plan.students], exam)
+            check_likelihood([models[name] for name in plan.students], exam)
         rows = [_model_row(models[name], name, plan) for name in names_of(plan, kind)]
         config = {"settings": plan.stored(), **more}
         with Store.create(
@@ -233,7 +233,8 @@ def styles_of(plan: Settings, names: Iterable[str], models: Mapping[str, Model])
     return styles_for(known, plan.prompts)
 
 
-def _check_speakable(models: Mapping[str, Model], styles: Styles, problems: Iterable[Problem]) -> None:
+def check_speakable(models: Mapping[str, Model], styles: Styles, problems: Iterable[Problem]) -> None:
+    """Whether every model can read every problem."""
     for problem in problems:
         for name, model in models.items():
             prompt = styles.of(name).teach(problem)
@@ -256,7 +257,7 @@ def _check_writing(plan: Settings, styles: PromptBook, taught: Iterable[Problem]
         )
 
 
-def _check_likelihood(students: Iterable[Model], exam: Iterable[Problem]) -> None:
+def check_likelihood(students: Iterable[Model], exam: Iterable[Problem]) -> None:
     """Whether likelihood exams can be held: before the folder is made, as nothing could be scored otherwise."""
     for student in students:
         if not student.capabilities.continuations:

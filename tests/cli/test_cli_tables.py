@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -88,6 +90,15 @@ class TestTables:
         assert max(map(len, text.splitlines())) <= width
         assert "…" not in text
         assert all(name in text for name in (*ARMS, "untaught", "−7.0 to −1.0"))
+
+    def test_programs_have_their_two_scores(self) -> None:
+        v, s = Interval(0.75, 0.7, 0.8, 96, 48), Interval(0.625, 0.6, 0.65, 96, 48)
+        arms = {name: replace(arm, v_score=v, s_score=s) for name, arm in table(AHEAD).arms.items()}
+        text = drawn(summary(Table(96, arms, {})), 60)
+        assert max(map(len, text.splitlines()[:20])) <= 60
+        row = next(line for line in text.split("V-score", 1)[1].splitlines() if line.startswith("sum "))
+        assert re.split(r"\s{2,}", row.strip()) == ["sum", "75.0 %", "62.5 %", "60.0 – 65.0", "90.0 %"]
+        assert "V-score" not in drawn(self.FULL, 60)
 
     def test_a_warning_of_an_interval_is_starred_and_said_once(self) -> None:
         text = drawn(self.FULL, 80)

@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -23,6 +24,7 @@ from docendo.errors import DocendoError
 from docendo.grading import sandbox
 from docendo.models.endpoint.mock import Answer, MockServer, Request
 from docendo.models.scripted import ScriptedModel
+from docendo.report import write_report
 from docendo.solve.run import solve
 from docendo.store import Store
 from docendo.types import Call, Problem
@@ -97,6 +99,17 @@ def test_exams_choose_the_program_that_is_right_where_visible_tests_do_not_tell(
         with run.view() as view:
             samples, exams = list(view.samples()), list(view.exam_answers())
             assert {row.score for row in view.lessons()} == {1.0, 0.5}  # V-scores: 0 * 0 is right as well
+        shown = {name: (arm.v_score.mean, arm.s_score.mean) for name, arm in arms.items()}
+        assert {name: shown[name] for name in ("greedy", "sc", "max", "oracle")} == {
+            "greedy": (1.0, 0.0),
+            "sc": (1.0, 0.0),
+            "max": (1.0, 1.0),
+            "oracle": (1.0, 1.0),
+        }
+        assert run.summary().json()["arms"]["greedy"]["s_score"]["mean"] == 0.0
+        page = write_report(run.folder).read_text(encoding="utf-8")
+        row = page.split('data-arm="sc"', 1)[1].split("</tr>", 1)[0]
+        assert re.findall(r'<data value="([^"]+)" title="95% interval', row) == ["1.0", "0.0"]
         assert all("hidden" not in json.loads(row.grade.detail or "") for row in exams)
         taught = [json.loads(row.grade.detail or "") for row in samples]
         assert all(detail["visible"] == [2, 2] for detail in taught)

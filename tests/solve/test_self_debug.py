@@ -115,6 +115,10 @@ class TestMending:
         assert accuracy["sample_undebugged"] == pytest.approx(0.25)
         assert (accuracy["sc_undebugged"], accuracy["greedy"], accuracy["sc_equal_cost"]) == (0, 0, 0)
         assert (accuracy["sample"], accuracy["sc"], accuracy["sum"]) == (1, 1, 1)
+        # A wrong program passes no test here, so shares of tests passed are shares of programs that are right.
+        for name in accuracy:
+            arm = table.arms[name]
+            assert arm.v_score.mean == arm.s_score.mean == pytest.approx(accuracy[name])
         assert table.differences["sample-sample_undebugged"].mean == pytest.approx(0.75)
         assert table.differences["sc-sc_undebugged"].mean == 1
         assert {"sc-sc_undebugged", "sum-sc"} <= set(run.summary().json()["differences"])  # type: ignore[call-overload]

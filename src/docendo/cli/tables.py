@@ -29,6 +29,8 @@ def show_summary(console: Console, summary: Summary) -> None:
     """All tables of a run that has a problem with a known answer, and what they say in words."""
     narrow = console.width < _WIDE
     tables = [arms_table(summary.overall, narrow=narrow)]
+    if any(arm.s_score or arm.v_score for arm in summary.overall.arms.values()):
+        tables.append(programs_table(summary.overall))
     if summary.overall.differences:
         tables.append(differences_table(summary.overall))
     if summary.groups:
@@ -58,6 +60,20 @@ def arms_table(arms: Arms, *, narrow: bool = False) -> Table:
             amount(arm.cost.tokens),
             *([] if narrow else [amount(arm.cost.computed)]),
             f"{arm.cost.cost / unit:.2f}" + ("" if narrow else " ×") if unit else "–",
+        )
+    return table
+
+
+def programs_table(arms: Arms) -> Table:
+    """What the arms' programs pass: the mean shares of visible and of hidden tests, and how often all hidden ones."""
+    table = _table("programs", "V-score", "S-score", "95 % interval", "all passed")
+    for name, arm in arms.arms.items():
+        v, s = arm.v_score, arm.s_score
+        table.add_row(
+            name,
+            "–" if v is None else percent(v.mean),
+            *(("–", "–") if s is None else (percent(s.mean), span(s) + _star(s))),
+            percent(arm.accuracy.mean),
         )
     return table
 
@@ -220,11 +236,17 @@ def _star(interval: Interval) -> str:
 def _notes(summary: Summary) -> list[str]:
     """Each different warning of the intervals shown, once."""
     shown = [arm.accuracy for arm in summary.overall.arms.values()]
+    shown += [arm.s_score for arm in summary.overall.arms.values() if arm.s_score is not None]
     for table in (summary.overall, *summary.groups.values()):
         shown += table.differences.values()
     starred = dict.fromkeys(i.note for i in shown if _star(i))
     few = [f"{_FEW} {note}" for note in starred]
+    code = any(arm.s_score or arm.v_score for arm in summary.overall.arms.values())
     return [
         *few,
+        *(
+            ["V-score, S-score: share of visible and of hidden tests passed; no choice sees the latter."]
+            * code
+        ),
         "tokens: sent and written. computed: without what calls share. cost: computed × parameters.",
     ]

@@ -44,11 +44,12 @@ class DifferenceRow:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows with the ends of the scale that their bars share."""
+    """Rows with the ends of the scale that their bars share; `programs` says that arms have V- and S-scores."""
 
     low: float
     high: float
     rows: Sequence[ArmRow] | Sequence[DifferenceRow]
+    programs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ def arms(table: Table, notes: Mapping[str, str]) -> Rows:
             )
             for arm in present
         ],
+        programs=any(arm.v_score or arm.s_score for arm in present),
     )
 
 

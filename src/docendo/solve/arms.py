@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from docendo.exams.guard import ITSELF, counted
+from docendo.solve.passed import Passed, Programs
 from docendo.solve.plan import weights_of
 from docendo.solve.prefixes import CacheShare, cache_shares
 from docendo.stats import Interval, auc, mean_ci, paired_difference, within_auc
@@ -64,11 +66,17 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One row of a table: accuracy over problems with a gold answer (none read counts as wrong), and total cost."""
+    """One row of a table: accuracy over problems with a gold answer (none read counts as wrong), and total cost.
+
+    `v_score` and `s_score` are the mean shares of visible and of hidden tests that its programs pass, over the problems
+    that have such tests; None where none has.
+    """
 
     name: str
     accuracy: Interval
     cost: Cost
+    v_score: Interval | None = None
+    s_score: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +98,8 @@ class Facts:
     of one taught sample when nothing else is asked, so with its whole prompt. `drafts` says of revised samples, by
     index, whether they were right before; `debugged` is what all revisions cost. `writing` is what it cost to have the
     exam written, where it was.
-    `correct` says by arm whether it is right; of one sample in the mean, how often.
+    `correct` says by arm whether it is right; of one sample in the mean, how often. `passed` says by arm what its
+    program passes; it is empty where the problem is not of kind code.
     """
 
     problem: Problem
@@ -109,6 +118,7 @@ class Facts:
     exam_states: Counter[str] = field(default_factory=Counter)
     drafts: dict[int, bool] = field(default_factory=dict)
     debugged: Cost = field(default_factory=Cost)
+    passed: dict[str, Passed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +296,8 @@ def table(facts: Sequence[Facts], draws: int = 2000) -> Table:
     arms = {}
     for name in present:
         spent = sum((f.costs.get(name, f.costs.get("sc", Cost())) for f in facts), Cost())
-        arms[name] = Arm(name, mean_ci(marks[name], clusters, draws=draws), spent)
+        scores = [_scores(facts, name, which, draws) for which in ("visible", "hidden")]
+        arms[name] = Arm(name, mean_ci(marks[name], clusters, draws=draws), spent, *scores)
     differences = {
         f"{name}-{base}": paired_difference(marks[name], marks[base], clusters, draws=draws)
         for name in LESSON_ARMS
@@ -298,6 +309,19 @@ def table(facts: Sequence[Facts], draws: int = 2000) -> Table:
         if name in marks and base in marks
     }
     return Table(len(facts), arms, differences)
+
+
+def _scores(
+    facts: Sequence[Facts], arm: str, which: Literal["visible", "hidden"], draws: int
+) -> Interval | None:
+    """The mean share of tests passed by an arm's programs; an arm that a problem lacks is SC there, as in accuracy."""
+    found = [
+        (share, f.problem.cluster or f.problem.id)
+        for f in facts
+        if (passed := f.passed.get(arm, f.passed.get("sc"))) is not None
+        and (share := getattr(passed, which)) is not None
+    ]
+    return mean_ci([s for s, _ in found], [c for _, c in found], draws=draws) if found else None
 
 
 def gather(view: RunView) -> list[Facts]:
@@ -318,8 +342,11 @@ def gather(view: RunView) -> list[Facts]:
         f.scores.append(lesson.score)
         f.lesson_right.append(False)
         f.lesson_costs.append(Cost())
+    programs = {id: Programs(f.problem) for id, f in found.items() if f.problem.kind == "code"}
     for sample, model, usage in view.samples_spent():
         f = found[sample.problem]
+        if sample.problem in programs:
+            programs[sample.problem].add(sample)
         right = sample.grade.score == 1.0
         if sample.arm == "greedy":
             f.costs["greedy"] = cost_of(model, usage, alone=True)
@@ -350,6 +377,10 @@ def gather(view: RunView) -> list[Facts]:
         if decision.correct is not None:
             name = "sc" if decision.choice.rule == "maj" else decision.choice.rule
             found[decision.problem].correct[name] = decision.correct
+            if decision.problem in programs:
+                programs[decision.problem].chosen[name] = decision.choice.answer
+    for id, own in programs.items():
+        found[id].passed = own.by_arm()
     for f in found.values():
         if f.problem.judgeable:
             f.correct["oracle"] = any(f.right)
@@ -385,6 +416,11 @@ def _table_json(table: Table) -> dict[str, object]:
             name: {
                 "accuracy": arm.accuracy.mean,
                 "ci": [arm.accuracy.low, arm.accuracy.high],
+                **{
+                    name: {"mean": score.mean, "ci": [score.low, score.high]}
+                    for name, score in (("v_score", arm.v_score), ("s_score", arm.s_score))
+                    if score is not None
+                },
                 "tokens": round(arm.cost.tokens),
                 "computed": round(arm.cost.computed),
                 "cost": round(arm.cost.cost),

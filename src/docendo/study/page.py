@@ -237,13 +237,16 @@ def _runs(runs: Sequence[RunResult]) -> str:
 
 def _arms(whole: Table) -> str:
     unit = whole.arms["sc"].cost.cost if "sc" in whole.arms else 0.0
+    code = any(arm.s_score for arm in whole.arms.values())
+    scores = ("V-score", "S-score") if code else ()
     return table(
-        ("arm", "accuracy", "less SC", "tokens a problem", "computed a problem", "cost, SC = 1"),
+        ("arm", "accuracy", "less SC", *scores, "tokens a problem", "computed a problem", "cost, SC = 1"),
         [
             (
                 LABELS[name],
                 share(arm.accuracy),
                 difference(whole, f"{name}-sc"),
+                *((share(arm.v_score), share(arm.s_score)) if code else ()),
                 count(arm.cost.tokens / whole.problems),
                 count(arm.cost.computed / whole.problems),
                 times(arm.cost.cost / unit if unit else None),

@@ -120,7 +120,21 @@ class Sampling:
 Prompt = str | tuple[tuple[str, str], ...]
 """What a model is asked: a text to go on with (completion), or (role, content) pairs (chat)."""
 
-Purpose = Literal["greedy", "teach", "debug", "exam", "likelihood", "sc", "control", "write", "gold"]
+Purpose = Literal[
+    "greedy",
+    "teach",
+    "debug",
+    "propose",
+    "reflect",
+    "rewrite",
+    "exam",
+    "likelihood",
+    "readout",
+    "sc",
+    "control",
+    "write",
+    "gold",
+]
 
 
 @dataclass(frozen=True, slots=True)

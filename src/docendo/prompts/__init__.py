@@ -2,7 +2,9 @@
 
 A style is a folder with `teach.j2` (sees `problem`), `examine.j2` (sees `lesson` and the exam `problem`) and, where
 programs are shown back to their writer, `debug.j2` (sees `problem`, `program`, `test` and `fault`), and for models that
-write exams `write.j2` (sees `problem`, without its answer and solution). What a
+write exams `write.j2` (sees `problem`, without its answer and solution). For sets of examples (docs/refine.md) there
+are `propose.j2` (sees `task`, `count` and `shown`), `reflect.j2` (`task`, `lesson`, `failures`) and `rewrite.j2`
+(these, and `reflections` and `count`); `examine.j2` then sees as `instruction` what all problems ask. What a
 template gives is the text that a model goes on with; a template that speaks in turns, each a
 `{% call user() %}…{% endcall %}` (or `system`, `assistant`), gives a chat. `{% set stop = ["…"] %}` names texts at
 which a reply ends. What is sent is exactly what the template gives, so a changed template is a changed request.
@@ -13,10 +15,10 @@ Which style suits which model is chosen here too (`styles_for`).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateError, meta, nodes
 
@@ -25,11 +27,16 @@ from docendo.models.base import Capabilities
 from docendo.models.spec import ModelSpec
 from docendo.types import Lesson, Problem, Prompt
 
+if TYPE_CHECKING:
+    from docendo.refine.nouns import Failure
+    from docendo.refine.task import Task
+
 STYLES = ("school", "chat", "completion")
 AUTO = "auto"
 _FILES = ("teach.j2", "examine.j2")
 _DEBUG = "debug.j2"
 _WRITE = "write.j2"
+_REFINING = ("propose.j2", "reflect.j2", "rewrite.j2")
 _ROLES = ("system", "user", "assistant")
 # "Answer: 5", "Final answer: \boxed{5}", "**Final Answer:** 5", "### Answer: 5"
 _ANSWER_LINE = re.compile(
@@ -61,7 +68,8 @@ class Prompts:
         self.stop: tuple[str, ...] = ()
         self.chat = False
         self._templates: dict[str, Template] = {}
-        for name in (*_FILES, *(name for name in (_DEBUG, _WRITE) if (folder / name).is_file())):
+        self._stops: dict[str, tuple[str, ...]] = {}
+        for name in (*_FILES, *(n for n in (_DEBUG, _WRITE, *_REFINING) if (folder / n).is_file())):
             try:
                 self._templates[name] = environment.get_template(name)
                 tree = environment.parse((folder / name).read_text(encoding="utf-8"))
@@ -70,7 +78,9 @@ class Prompts:
                     f"prompts: {folder}: {type(error).__name__}: {error}; a style needs {' and '.join(_FILES)}"
                 ) from error
             self.chat = self.chat or bool(meta.find_undeclared_variables(tree) & set(_ROLES))
-            self.stop += tuple(text for text in _stops(tree, folder / name) if text not in self.stop)
+            self._stops[name] = tuple(_stops(tree, folder / name))
+            if name not in _REFINING:  # whose replies are long: what ends an answer does not end a set
+                self.stop += tuple(text for text in self._stops[name] if text not in self.stop)
 
     def of(self, model: str) -> Prompts:
         """The style for a model: this one, for each."""
@@ -80,9 +90,9 @@ class Prompts:
         """What the teacher is asked; of a text, up to where its rationale begins."""
         return self._render("teach.j2", problem=shown(problem))
 
-    def examine(self, lesson: Lesson, problem: Problem) -> Prompt:
-        """What a student is asked: the lesson, then the exam problem."""
-        return self._render("examine.j2", lesson=lesson, problem=shown(problem))
+    def examine(self, lesson: Lesson, problem: Problem, instruction: str = "") -> Prompt:
+        """What a student is asked: the lesson, then the exam problem; `instruction` says what all problems ask."""
+        return self._render("examine.j2", lesson=lesson, problem=shown(problem), instruction=instruction)
 
     def check_debug(self) -> None:
         """Whether this style can show a program back to its writer.
@@ -126,7 +136,45 @@ class Prompts:
             )
         return self._render(_WRITE, problem=shown(replace(problem, answer=None, solution=None)))
 
-    def _render(self, name: str, **values: Problem | Lesson | str) -> Prompt:
+    def check_refining(self, names: Iterable[str]) -> None:
+        """Whether this style has the templates for writing sets of examples that are named ("propose", "rewrite").
+
+        Raises:
+            ConfigError: one is missing.
+        """
+        for name in names:
+            if f"{name}.j2" not in self._templates:
+                raise ConfigError(
+                    f"prompts: style {self.style!r} has no {name}.j2, by which the teacher is asked to {name} sets of "
+                    "examples; choose another --search or --start, another style (chat, completion) by --prompts, or "
+                    "add the file to your folder"
+                )
+
+    def propose(self, task: Task, count: int, shown: Sequence[Problem]) -> Prompt:
+        """What the teacher is asked: a set of `count` examples for a task, some of whose problems are shown."""
+        return self._render("propose.j2", task=task, count=count, shown=tuple(shown))
+
+    def reflect(self, task: Task, lesson: Lesson, failures: Sequence[Failure]) -> Prompt:
+        """What the teacher is asked: why students fail after these examples."""
+        return self._render("reflect.j2", task=task, lesson=lesson, failures=tuple(failures))
+
+    def rewrite(
+        self,
+        task: Task,
+        lesson: Lesson,
+        failures: Sequence[Failure],
+        reflections: Sequence[str],
+        count: int,
+    ) -> Prompt:
+        """What the teacher is asked: a better set of `count` examples."""
+        values = {"failures": tuple(failures), "reflections": tuple(reflections), "count": count}
+        return self._render("rewrite.j2", task=task, lesson=lesson, **values)
+
+    def stops(self, name: str) -> tuple[str, ...]:
+        """The texts at which replies to one template end."""
+        return self._stops.get(name, ())
+
+    def _render(self, name: str, **values: Any) -> Prompt:
         said: list[tuple[str, str]] = []
 
         def turn(role: str) -> Callable[..., str]:

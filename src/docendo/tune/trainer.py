@@ -273,7 +273,7 @@ def _on_cpu(job: Job) -> bool:
 def _model(job: Job) -> tuple[Any, torch.dtype]:
     """The model to be trained, and the numbers its weights came in."""
     try:
-        came = AutoModelForCausalLM.from_pretrained(job.base.path, dtype="auto")
+        came: Any = AutoModelForCausalLM.from_pretrained(job.base.path, dtype="auto")
     except Exception as error:  # of any library in between: what is wrong is in its message
         raise ModelError(f"{job.base.path}: cannot be loaded: {type(error).__name__}: {error}") from error
     dtype: torch.dtype = came.dtype

@@ -164,8 +164,8 @@ class RoundsView:
         """Every answer after a set, oldest first."""
         columns = "lesson, problem, part, model, repeat, round, request, state, score, answer, key, detail"
         for row in self._rows(f"SELECT {columns} FROM refine_answers ORDER BY rowid"):
-            state, score, answer, key, detail = row[7:]
-            yield AnswerRow(*row[:7], Grade(GradeState(state), score, answer, key, detail))
+            grade = Grade(GradeState(row[7]), *row[8:])
+            yield AnswerRow(row[0], row[1], row[2], row[3], row[4], row[5], row[6], grade)
 
 
 def _graded(grade: Grade) -> tuple[Any, ...]:

@@ -39,7 +39,7 @@ WORDS = Vocabulary(
     settings=ASKING,
     sources=("limit",),
     own=_OWN,
-    paths=(*PARTS, "start", "prompts"),
+    paths=(*PARTS, "prompts"),
     defaults={"student_temperature": 0.0},
 )
 
@@ -86,6 +86,9 @@ def planned(
     shares = Shares(**{name.removesuffix("_share"): own.pop(name) for name in _SHARES if name in own})
     sources = {name: own.pop(name, None) for name in PARTS}
     named = {name: own.pop(name) for name in ("instruction", "name") if name in own}
+    start = own.get("start", "teacher")
+    if config is not None and "start" not in given and start not in STARTS and isinstance(start, str):
+        own["start"] = str(Path(config).parent / start)
     how = Refining.of(own)
     if isinstance(train, Task):
         task = train

@@ -210,6 +210,8 @@ def _text_lines(path: Path) -> Iterator[str]:
 
 def _header(where: str, cells: Iterable[str]) -> list[str]:
     names = [cell.strip() for cell in cells]
+    if names[0] == "" and "row" not in names:
+        names[0] = "row"  # pandas writes the numbers of the rows like this
     if "" in names:
         raise DataError(f"{where}: column {names.index('') + 1} has no name; the first line names the fields")
     twice = next((name for name in names if names.count(name) > 1), None)

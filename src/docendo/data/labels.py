@@ -24,6 +24,7 @@ OPTIONS: Mapping[str, str] = {
     "labels": "the words, from label 0 on, such as no,yes; alternatives with |",
     "id": "the field of the id (default: id; without one FILE/NUMBER from 0)",
     "ask": "a question put after every text",
+    "only": "only rows whose FIELD is VALUE, as FIELD:VALUE",
 }
 PRESETS: Mapping[str, Mapping[str, str]] = {
     "liar": {"labels": "no,yes"},
@@ -32,11 +33,11 @@ PRESETS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def reader(options: Mapping[str, str]) -> Callable[[Raw], Problem]:
+def reader(options: Mapping[str, str]) -> Callable[[Raw], Problem | None]:
     """Return the function that makes a problem of one row.
 
     Raises:
-        DataError: the options do not name the labels.
+        DataError: the options do not name the labels, or `only` is not FIELD:VALUE.
     """
     texts = options.get("text", "text").split(",")
     label_field, id_field = options.get("label", "label"), options.get("id", "id")
@@ -46,10 +47,15 @@ def reader(options: Mapping[str, str]) -> Callable[[Raw], Problem]:
     if any(not word for words in alternatives for word in words) or any(len(w) < 2 for w in alternatives):
         raise DataError(f"labels: {options['labels']!r} should name two words or more, such as no,yes")
     used = {*texts, label_field, id_field}
+    field, colon, value = options.get("only", "").partition(":")
+    if bool(field) != bool(colon):
+        raise DataError(f"labels: only={field} should be FIELD:VALUE, such as only=task:web_of_lies")
 
-    def make(raw: Raw) -> Problem:
+    def make(raw: Raw) -> Problem | None:
         if raw.fault is not None:
             raise DataError(f"{raw.where}: {raw.fault}")
+        if field and str(_field(raw, field)) != value:
+            return None
         question = _question(raw, texts, options.get("ask"))
         answer, words = _label(raw, label_field, alternatives)
         rest = {name: value for name, value in raw.values.items() if name not in used}

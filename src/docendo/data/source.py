@@ -40,6 +40,7 @@ READERS: Mapping[str, str] = {
     "liar": "labels",
     "bbh": "labels",
     "folio": "labels",
+    "fallacy": "fallacy",
     "humaneval": "humaneval",
     "mbpp": "mbpp",
     "leetcode": "leetcode",

@@ -10,7 +10,6 @@ import argparse
 from typing import Any
 
 from docendo import __version__
-from docendo.cli import refining
 from docendo.cli.parser import Parser, command, positive
 from docendo.cli.settings import DEFAULT_PROBLEMS, exams, output, settings
 
@@ -35,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
         "--version", action="version", version=f"docendo {__version__}", help="print the version"
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
-    for add in (_solve, _score, _pilot, refining.add, _report, _show, _prompts, _data, _study):
+    for add in (_solve, _score, _pilot, _report, _show, _prompts, _data, _study):
         add(commands, top)
     return top
 
@@ -149,11 +148,10 @@ def _show(commands: Any, top: Parser) -> None:
         "show",
         "tell the story of one problem",
         description="Without PROBLEM: list the problems of a run, most telling first. With it: the question, "
-        "what each rule chose and why, the lessons with their LbT scores, and an exam, marked. Of a run that refines: "
-        "its rounds, and with the name of a set such as 2.3 in place of PROBLEM where that comes from.",
+        "what each rule chose and why, the lessons with their LbT scores, and an exam, marked.",
     )
     added.add_argument("run", metavar="RUN", help="the run's folder")
-    added.add_argument("problem", nargs="?", metavar="PROBLEM", help="a problem's id, or a set's name")
+    added.add_argument("problem", nargs="?", metavar="PROBLEM", help="a problem's id")
     added.add_argument("--all", action="store_true", help="show the exam of every lesson, not of one")
 
 
@@ -227,10 +225,12 @@ def _study(commands: Any, top: Parser) -> None:
         "study",
         "run a study of the method, whole",
         description="Run a study that was declared beforehand (docs/study.md), every run of it, and write its page, "
-        "plots and results. Only --quick works with what ships.",
+        "plots and results. m2, and any with --quick, work with what ships; m2 needs the extra train.",
         epilog="A study that was cut goes on with the same command; runs that are complete are kept.",
     )
-    added.add_argument("study", metavar="STUDY", choices=("m1", "code"), help="which study: m1 or code")
+    added.add_argument(
+        "study", metavar="STUDY", choices=("m1", "code", "m2"), help="which study: m1, code or m2 (tuning)"
+    )
     added.add_argument(
         "--quick",
         action="store_true",
@@ -240,7 +240,7 @@ def _study(commands: Any, top: Parser) -> None:
         "--schooling",
         metavar="DIR",
         default="runs/schooling",
-        help="where the study's own teachers are (default: runs/schooling)",
+        help="where the own teachers of m1 and code are (default: runs/schooling)",
     )
     added.add_argument(
         "--out",

@@ -16,7 +16,7 @@ from docendo.solve.work import Watch
 from docendo.study.analyse import analyse
 from docendo.study.page import headlines, write_page, write_results
 from docendo.study.plan import STUDIES, full_plan, quick_plan
-from docendo.study.run import run_study
+from docendo.study.run import Watched, run_study
 
 RESULTS = "results.json"
 
@@ -24,9 +24,7 @@ RESULTS = "results.json"
 def study(arguments: argparse.Namespace) -> None:
     """Run a study, or go on with it, and write its page."""
     began = time.monotonic()
-    declared = STUDIES[arguments.study]
-    plan = quick_plan(declared) if arguments.quick else full_plan(arguments.schooling, declared)
-    out = Path(arguments.out or f"runs/study-{declared.name}{'-quick' if arguments.quick else ''}")
+    out = Path(arguments.out or f"runs/study-{arguments.study}{'-quick' if arguments.quick else ''}")
     errors = Ink(stderr=True)
 
     @contextlib.contextmanager
@@ -39,24 +37,57 @@ def study(arguments: argparse.Namespace) -> None:
             yield progress.figures
 
     try:
-        done = run_study(plan, out, watched)
+        lines, page = (_of_tuning if arguments.study == "m2" else _of_choosing)(
+            arguments, out, watched, errors
+        )
     except BaseException as error:
         if out.exists():
             error.add_note(f"What was recorded is kept. To go on: {_again(arguments)}")
         raise
-    if not arguments.quiet:
-        errors.print(dim("comparing the runs"))
+    console = Ink()
+    for line in lines:
+        console.print(line)
+    console.print()
+    for name, text in (("time", duration(time.monotonic() - began)), ("runs", str(out)), ("page", str(page))):
+        console.print(dim(f"{name:8}").append(plain(text), style="not dim"), soft_wrap=True)
+
+
+def _of_choosing(
+    arguments: argparse.Namespace, out: Path, watched: Watched, errors: Ink
+) -> tuple[list[str], Path]:
+    """The studies of M1: what they found, and where their page is."""
+    declared = STUDIES[arguments.study]
+    plan = quick_plan(declared) if arguments.quick else full_plan(arguments.schooling, declared)
+    done = run_study(plan, out, watched)
+    _say(arguments, errors, "comparing the runs")
     results = analyse(done)
     write_results(results, out / RESULTS)
     page = write_page(plan, results, out)
     if arguments.page is not None:
         page = write_page(plan, results, arguments.page)
-    console = Ink()
-    for line in headlines(plan, results):
-        console.print(line)
-    console.print()
-    for name, text in (("time", duration(time.monotonic() - began)), ("runs", str(out)), ("page", str(page))):
-        console.print(dim(f"{name:8}").append(plain(text), style="not dim"), soft_wrap=True)
+    return headlines(plan, results), page
+
+
+def _of_tuning(
+    arguments: argparse.Namespace, out: Path, watched: Watched, errors: Ink
+) -> tuple[list[str], Path]:
+    """The study of M2, likewise."""
+    from docendo.study.m2 import analyse, page, plan, run
+
+    asked = plan.QUICK if arguments.quick else plan.FULL
+    done = run.run_study(asked, out, watched)
+    _say(arguments, errors, "comparing the arms")
+    results = analyse.analyse(done)
+    page.write_results(results, out / RESULTS)
+    written = page.write_page(asked, results, out)
+    if arguments.page is not None:
+        written = page.write_page(asked, results, arguments.page)
+    return page.headlines(asked, results), written
+
+
+def _say(arguments: argparse.Namespace, errors: Ink, text: str) -> None:
+    if not arguments.quiet:
+        errors.print(dim(text))
 
 
 def _again(arguments: argparse.Namespace) -> str:

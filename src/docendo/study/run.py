@@ -5,7 +5,6 @@ What is run stands in `plan`; what the runs say is left to `analyse`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -13,17 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from docendo.data import load_problems
-from docendo.errors import ConfigError, StoreError
+from docendo.errors import ConfigError
 from docendo.solve.run import Run, resume, solve
 from docendo.solve.work import Watch
 from docendo.store.schema import FILE
+from docendo.study.claim import claim
 from docendo.study.conditions import CONDITIONS, SECOND, Condition
 from docendo.study.likelihood import likelihood
 from docendo.study.plan import SLIPS_TEMPERATURE, Plan
 from docendo.study.rivals import Rival, rivals
 from docendo.types import Problem
-
-PLAN = "study.json"
 
 Watched = Callable[[str], AbstractContextManager[Watch | None]]
 """Makes the watch of one piece of the study, from a line that says which piece it is."""
@@ -69,7 +67,7 @@ def run_study(plan: Plan, out: str | Path, watched: Watched = unwatched) -> Stud
     """
     folder = Path(out)
     conditions = _conditions(plan)
-    _claim(folder, plan)
+    claim(folder, plan.stored())
     pieces = (
         len(plan.teachers) * len(plan.seeds) + (plan.slips is not None) + len(conditions) + 2 * plan.rivals
     )
@@ -144,24 +142,3 @@ def _conditions(plan: Plan) -> list[Condition]:
     if strange:
         raise ConfigError(f"no such condition: {strange[0]!r}; there are {', '.join(known)}")
     return [known[name] for name in plan.conditions]
-
-
-def _claim(folder: Path, plan: Plan) -> None:
-    """Write the plan into a new folder; refuse one that is there for something else, so that runs never mix."""
-    path = folder / PLAN
-    stored = plan.stored()
-    try:
-        if path.is_file():
-            if json.loads(path.read_text(encoding="utf-8")) != stored:
-                raise StoreError(
-                    f"{folder}: holds a study with another plan ({path.name} differs); choose another folder with --out"
-                )
-            return
-        if folder.is_dir() and any(folder.iterdir()):
-            raise StoreError(f"{folder}: is not empty and not a study; choose another folder with --out")
-        folder.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{PLAN}.part")
-        part.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path}: cannot be used ({error}); choose another folder with --out") from error

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from docendo.models.base import Model as Model
     from docendo.models.spec import ModelSpec as ModelSpec
     from docendo.pilot.run import pilot as pilot
+    from docendo.refine.run import refine as refine
     from docendo.solve import Run as Run
     from docendo.solve import asolve as asolve
     from docendo.solve import resume as resume
@@ -51,6 +52,7 @@ _NAMES = {
     "docendo.models.base": "Capabilities Model",
     "docendo.models.spec": "ModelSpec",
     "docendo.pilot.run": "pilot",
+    "docendo.refine.run": "refine",
     "docendo.solve": "Run asolve resume score solve",
     "docendo.store": "Store",
     "docendo.types": "Call Choice Exam ExamAnswer Example Grade GradeState Lesson Problem Reply Sampling "

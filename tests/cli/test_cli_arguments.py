@@ -14,7 +14,7 @@ from docendo.cli.settings import DEFAULT_PROBLEMS, DOMAINS, SETTINGS, given_sett
 from docendo.solve.plan import Settings
 from docendo.solve.run import DEFAULT_PROBLEMS as API_DEFAULT_PROBLEMS
 
-COMMANDS = ("solve", "score", "report", "show", "data", "study")
+COMMANDS = ("solve", "score", "refine", "report", "show", "data", "study")
 
 
 def leave(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
@@ -107,7 +107,7 @@ class TestMistakes:
         ("argv", "said"),
         [
             (["slove"], "no such command: slove; did you mean solve?"),
-            (["zzz"], "no such command: zzz; there are solve, score, pilot, report, show"),
+            (["zzz"], "no such command: zzz; there are solve, score, pilot, refine, report, show"),
             (["solve", "--lesons", "5"], "no such option: --lesons; did you mean --lessons?"),
             (["solve", "--lesson", "5"], "no such option: --lesson; did you mean --lessons?"),
             (["show", "run", "p", "q"], "too many arguments: q"),

@@ -48,7 +48,7 @@ def task(seed: int = 0, size: int = 24) -> Task:
     drawn = iter(enumerate(texts(seed)))
     parts = [
         tuple(problem(text, f"{part}/{i}") for i, text in (next(drawn) for _ in range(count)))
-        for part, count in (("pool", 24), ("exam", size), ("validation", size), ("test", 4 * size))
+        for part, count in (("pool", 24), ("exam", size), ("validation", size), ("test", 3 * size))
     ]
     return Task("colours", "Say whether it glows.", *parts)
 

@@ -20,6 +20,7 @@ __all__ = ["main", "parser"]
 _HOME = {
     "solve": "solve",
     "score": "solve",
+    "refine": "refine",
     "report": "show",
     "show": "show",
     "study": "study",

@@ -10,6 +10,7 @@ import argparse
 from typing import Any
 
 from docendo import __version__
+from docendo.cli import refining
 from docendo.cli.parser import Parser, command, positive
 from docendo.cli.settings import DEFAULT_PROBLEMS, exams, output, settings
 
@@ -34,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
         "--version", action="version", version=f"docendo {__version__}", help="print the version"
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
-    for add in (_solve, _score, _pilot, _report, _show, _prompts, _data, _study):
+    for add in (_solve, _score, _pilot, refining.add, _report, _show, _prompts, _data, _study):
         add(commands, top)
     return top
 
@@ -148,10 +149,11 @@ def _show(commands: Any, top: Parser) -> None:
         "show",
         "tell the story of one problem",
         description="Without PROBLEM: list the problems of a run, most telling first. With it: the question, "
-        "what each rule chose and why, the lessons with their LbT scores, and an exam, marked.",
+        "what each rule chose and why, the lessons with their LbT scores, and an exam, marked. Of a run that refines: "
+        "its rounds, and with the name of a set such as 2.3 in place of PROBLEM where that comes from.",
     )
     added.add_argument("run", metavar="RUN", help="the run's folder")
-    added.add_argument("problem", nargs="?", metavar="PROBLEM", help="a problem's id")
+    added.add_argument("problem", nargs="?", metavar="PROBLEM", help="a problem's id, or a set's name")
     added.add_argument("--all", action="store_true", help="show the exam of every lesson, not of one")
 
 

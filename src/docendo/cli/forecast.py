@@ -11,7 +11,7 @@ from docendo.cli.words import amount, listed, many, plain
 from docendo.solve.forecast import Forecast
 
 
-def show_forecast(console: Console, found: Forecast) -> None:
+def forecast_table(found: Forecast) -> Table:
     """One row a model and purpose with what is likely; then all of it, at least and at most."""
     priced = found.currency is not None
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
@@ -36,10 +36,15 @@ def show_forecast(console: Console, found: Forecast) -> None:
         ]
         sums = [f"{getattr(found.total('money'), name):.2f}"] if priced else []
         table.add_row("", end, *totals, *sums, style="bold" if name == "likely" else None)
+    return table
+
+
+def show_forecast(console: Console, found: Forecast) -> None:
+    """The forecast of a run that solves problems, and what it was reckoned from."""
     counts = f"{many(found.problems, 'problem')}, {many(found.exam_problems, 'different exam problem')}"
     console.print(Text(f"{counts}; nothing was asked", style="bold"))
     console.print()
-    console.print(table)
+    console.print(forecast_table(found))
     console.print()
     for line in _notes(found):
         console.print(dim(line))

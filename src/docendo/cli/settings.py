@@ -7,7 +7,7 @@ road: an option that was not typed is not passed on. tests/cli hold the two toge
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from docendo.cli.parser import Parser
@@ -177,8 +177,8 @@ def exams(group: Any) -> None:
     )
 
 
-def settings(command: Parser, skip: Sequence[str]) -> None:
-    """Add the options of `Settings`, but for the fields to skip."""
+def settings(command: Parser, skip: Sequence[str], told: Mapping[str, str] | None = None) -> None:
+    """Add the options of `Settings`, but for the fields to skip; `told` has defaults that are other ones here."""
     group = command.add_argument_group("settings")
     group.add_argument(
         "--config", metavar="FILE", help="a TOML file of models and settings; options typed here beat it"
@@ -189,7 +189,9 @@ def settings(command: Parser, skip: Sequence[str]) -> None:
     for option, field, kind, placeholder, default, text in SETTINGS:
         if field in skip:
             continue
-        shown = _TOLD.get(field) or (next(iter(default), "none") if isinstance(default, tuple) else default)
+        shown = {**_TOLD, **(told or {})}.get(field) or (
+            next(iter(default), "none") if isinstance(default, tuple) else default
+        )
         group.add_argument(
             option,
             dest=field,
@@ -198,13 +200,14 @@ def settings(command: Parser, skip: Sequence[str]) -> None:
             action="append" if isinstance(default, tuple) else "store",
             help=f"{text} (default: {shown})",
         )
-    group.add_argument(
-        "--run-untrusted-code-without-sandbox",
-        dest="sandbox",
-        action="store_const",
-        const="run-untrusted-code-without-sandbox",
-        help="let programs that models write do whatever this user may (docs/sandbox.md)",
-    )
+    if "sandbox" not in skip:
+        group.add_argument(
+            "--run-untrusted-code-without-sandbox",
+            dest="sandbox",
+            action="store_const",
+            const="run-untrusted-code-without-sandbox",
+            help="let programs that models write do whatever this user may (docs/sandbox.md)",
+        )
     if "self_debug" not in skip:
         group.add_argument(
             "--self-debug",

@@ -61,7 +61,11 @@ def show(arguments: argparse.Namespace) -> None:
     """List a run's problems, or tell the story of one."""
     console = Ink()
     with Store.read(arguments.run) as view, view.snapshot():
-        if arguments.problem is None:
+        if view.info.kind == "refine":
+            from docendo.cli.rounds import show_run  # only here: it brings the whole of refining
+
+            show_run(console, view, arguments.problem)
+        elif arguments.problem is None:
             _list(console, view)
         else:
             _check_known(view, arguments.problem)
@@ -74,10 +78,14 @@ def report(arguments: argparse.Namespace) -> None:
 
     console = Ink()
     with Store.read(arguments.run) as view:
-        summary = summarise(view)
-    if summary.judged:
-        show_summary(console, summary)
-        console.print()
+        if view.info.kind == "refine":
+            from docendo.cli.rounds import show_run
+
+            show_run(console, view, None)
+            console.print()
+        elif (summary := summarise(view)).judged:
+            show_summary(console, summary)
+            console.print()
     page = write_report(arguments.run, arguments.out)
     console.print(Text.assemble(("report  ", "dim"), plain(str(page))), soft_wrap=True)
 

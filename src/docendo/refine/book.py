@@ -42,14 +42,20 @@ class Book:
     Args:
         task: whose problems are asked.
         plan: how models are asked.
-        styles: how they are spoken to.
-        ask: the gateway.
+        styles: how they are spoken to; None for a book that is only read.
+        ask: the gateway; None likewise.
         name: distinguishes the batches of several runs behind one gateway.
         repeats: times each model is asked each problem.
     """
 
     def __init__(
-        self, task: Task, plan: Settings, styles: PromptBook, ask: Ask, name: str = "", repeats: int = 1
+        self,
+        task: Task,
+        plan: Settings,
+        styles: PromptBook | None,
+        ask: Ask | None,
+        name: str = "",
+        repeats: int = 1,
     ) -> None:
         self.calls: Counter[str] = Counter()
         self._task = task
@@ -69,6 +75,7 @@ class Book:
         Raises:
             OutOfBudget: one of them was not asked.
         """
+        assert self._ask is not None
         replies = await self._ask(calls)
         if any(map(not_asked, replies)):
             raise OutOfBudget
@@ -134,6 +141,7 @@ class Book:
         batch: str,
         size: int,
     ) -> Call:
+        assert self._styles is not None
         style = self._styles.of(model)
         prompt = style.examine(lesson, problem, self._task.said)
         sampling = self._plan.sampling("exam", model, style.stop)

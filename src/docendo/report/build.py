@@ -53,7 +53,12 @@ def write_report(folder: str | Path, out: str | Path | None = None) -> Path:
         StoreError: the folder is no run or cannot be read, or the file cannot be written.
     """
     with Store.read(folder) as view:
-        page = render(view)
+        if view.info.kind == "refine":
+            from docendo.refine.report import render as render_rounds
+
+            page = render_rounds(view)
+        else:
+            page = render(view)
     path = Path(folder) / NAME if out is None else Path(out)
     # Moved into place when whole, so that nobody opens half a page and a full disk spoils no earlier one.
     part = path.with_name(f".{path.name}.part")

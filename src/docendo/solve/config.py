@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +38,43 @@ Role = ModelSpec | str
 
 
 @dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """What may be said of a command's run, in its file and beside it.
+
+    `settings` are fields of `Settings`, all where empty; `sources` may be said in the file alone; `own` is what the
+    command reads itself, some of it `paths`. `defaults` stand in for the defaults of `Settings`.
+    """
+
+    settings: tuple[str, ...] = ()
+    sources: tuple[str, ...] = SOURCES
+    own: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ("problems", "exams", "prompts", "exam_index")
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def known(self) -> list[str]:
+        """The settings, the command's own among them."""
+        return [*(self.settings or _setting_names()), *self.own]
+
+
+@dataclass(frozen=True, slots=True)
 class Configured:
-    """What a run is to do. `problems`, `exams` and `limit` are those of the file, None where it has none."""
+    """What a run is to do.
+
+    `problems`, `exams` and `limit` are those of the file, None where it has none; `own` is what the command reads
+    itself, of the file and given beside it.
+    """
 
     settings: Settings
     problems: str | None = None
     exams: str | None = None
     limit: int | None = None
+    own: Mapping[str, Any] = field(default_factory=dict)
 
 
-def configured(file: str | Path | None, given: Mapping[str, Any]) -> Configured:
+def configured(
+    file: str | Path | None, given: Mapping[str, Any], words: Vocabulary | None = None
+) -> Configured:
     """Settings from a file and from what was given beside it.
 
     Args:
@@ -56,15 +83,20 @@ def configured(file: str | Path | None, given: Mapping[str, Any]) -> Configured:
             mapping of its fields; and `base_url`, for the `openai:` and `azure:` models that have none of
             their own. All of it beats the file: a model given here replaces the file's whole, and a
             temperature given here also replaces that of the file's models.
+        words: what may be said; by default what `docendo solve` takes.
 
     Raises:
         ConfigError: an unknown key, a wrong type or value, or a file that cannot be read.
     """
-    values = {} if file is None else _read(Path(file))
+    words = words or Vocabulary()
+    values = {} if file is None else _read(Path(file), words)
     given = dict(given)
     base_url = given.pop("base_url", None)
-    _check_known(given, [*_setting_names(), "base_url"], "setting", "")
-    sources = {name: values.pop(name, None) for name in SOURCES}
+    _check_known(given, [*words.known, "base_url"], "setting", "")
+    sources = {name: values.pop(name, None) for name in words.sources}
+    own = {name: values.pop(name) for name in words.own if name in values}
+    own |= {name: given.pop(name) for name in words.own if name in given}
+    values = {**words.defaults, **values}
     teaching, examined, specs = _named(*_models(values, given, base_url))
     cast = {"teacher": teaching, "students": examined, "models": specs}
     values = {name: value for name, value in values.items() if name not in cast}
@@ -72,7 +104,7 @@ def configured(file: str | Path | None, given: Mapping[str, Any]) -> Configured:
         Settings.of(values)
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from error
-    return Configured(Settings.of(values | given | cast), **sources)
+    return Configured(Settings.of(values | given | cast), **sources, own=own)
 
 
 def spec_of(values: Mapping[str, Any], where: str) -> ModelSpec:
@@ -101,7 +133,7 @@ def spec_of(values: Mapping[str, Any], where: str) -> ModelSpec:
         raise ConfigError(f"{where}: {key}: {said}" if key else f"{where}: {said}") from None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, words: Vocabulary) -> dict[str, Any]:
     """The file's values by key; `teacher` and `students` as models, paths as seen from the working folder."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -109,13 +141,13 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:  # not TOML, or not UTF-8
         raise ConfigError(f"{path}: not a TOML file ({error})") from error
-    _check_known(values, [*SOURCES, *_setting_names()], "key", f"{path}: ")
+    _check_known(values, [*words.sources, *words.known], "key", f"{path}: ")
     for name, wanted, kind in (("problems", str, "text"), ("exams", str, "text"), ("limit", int, "number")):
         if name in values and (not isinstance(values[name], wanted) or isinstance(values[name], bool)):
             raise ConfigError(f"{path}: {name}: {values[name]!r} is not a {kind}")
     if values.get("limit", 1) < 1:
         raise ConfigError(f"{path}: limit: {values['limit']} is too small, it must be at least 1")
-    for name in ("problems", "exams", "prompts", "exam_index"):
+    for name in words.paths:
         if isinstance(values.get(name), str):
             values[name] = _beside(path, values[name])
     if "teacher" in values:

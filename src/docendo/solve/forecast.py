@@ -135,7 +135,7 @@ def forecast(
     """
     names = list(dict.fromkeys([settings.teacher, *settings.students]))
     prompts = styles_for(
-        {n: (settings.models.get(n), _able(settings.spec(n))) for n in names}, settings.prompts
+        {n: (settings.models.get(n), able(settings.spec(n))) for n in names}, settings.prompts
     )
     if lessons is None:
         check_debuggable(settings, prompts, problems)
@@ -144,14 +144,14 @@ def forecast(
     own = settings.writes_exams
     exams = {p.id: (p,) * settings.exam_problems if own else selector.select(p).problems for p in problems}
     measured = problems[:: max(1, len(problems) // MEASURED)]
-    count = {name: _counter(settings.spec(name)) for name in names}
+    count = {name: counter(settings.spec(name)) for name in names}
     prices = {name: found for name in names if (found := settings.spec(name).prices) is not None}
     reply, why = _reply(measured, count[settings.teacher], settings, reply_tokens)
     mean = _measure(measured, exams, prompts, settings, count)
 
     def row(model: str, purpose: Purpose, calls: Range, prompt: Range, shared: Range) -> Row:
         completion = calls * reply
-        cost = _money(prompt, shared, completion, prices.get(model))
+        cost = money_range(prompt, shared, completion, prices.get(model))
         return Row(model, purpose, calls, prompt, shared, completion, cost)
 
     rows = []
@@ -203,11 +203,11 @@ def _measure(
         for problem in problems:
             shown = Lesson((Example(problem.question, "", problem.answer or "0"),))
             for other in exams[problem.id]:
-                whole.append(count[student](_flat(prompts.of(student).examine(shown, other))))
+                whole.append(count[student](flat(prompts.of(student).examine(shown, other))))
                 asked.append(count[student](other.question))
         question[student] = fmean(asked)
         lesson[student] = fmean(whole) - question[student]
-    teach = fmean(count[settings.teacher](_flat(prompts.of(settings.teacher).teach(p))) for p in problems)
+    teach = fmean(count[settings.teacher](flat(prompts.of(settings.teacher).teach(p))) for p in problems)
     return _Problem(teach, lesson, question)
 
 
@@ -222,12 +222,12 @@ def _writing(
     """Rows for having exams written and answered: between one candidate that can be used and all of them."""
     writer = settings.writer
     size = CANDIDATES * settings.exam_problems
-    each = fmean(count[writer](_flat(prompts.of(writer).write(p))) for p in measured)
+    each = fmean(count[writer](flat(prompts.of(writer).write(p))) for p in measured)
     calls = _level(problems * size)
     rows = [row(writer, "write", calls, calls * each, calls * (each * (size - 1) / size))]
     times = settings.gold_samples
     for model in settings.gold_models:
-        each = fmean(count[model](_flat(prompts.of(model).teach(p))) for p in measured)
+        each = fmean(count[model](flat(prompts.of(model).teach(p))) for p in measured)
         asked = Range(1, size, size) * problems * times
         rows.append(row(model, "gold", asked, asked * each, asked * (each * (times - 1) / times)))
     return rows
@@ -286,7 +286,8 @@ def _equal_cost(rows: Sequence[Row], settings: Settings, problems: int) -> Range
     return Range(min(found), found[1], max(found))  # shorter replies make exams cheaper, and samples too
 
 
-def _money(prompt: Range, shared: Range, completion: Range, prices: Prices | None) -> Range | None:
+def money_range(prompt: Range, shared: Range, completion: Range, prices: Prices | None) -> Range | None:
+    """What tokens cost at these prices: what is alike at the price of cached ones at the low end, in full elsewhere."""
     if prices is None:
         return None
 
@@ -297,14 +298,14 @@ def _money(prompt: Range, shared: Range, completion: Range, prices: Prices | Non
     return Range(cost("low", shared.low), cost("likely", 0), cost("high", 0))
 
 
-def _able(spec: ModelSpec) -> Capabilities:
+def able(spec: ModelSpec) -> Capabilities:
     """What a model that was not opened is taken to be able to do."""
     if spec.kind == "school" or spec.mode == "completion":
         return Capabilities(completion=True)
     return Capabilities(chat=True)
 
 
-def _counter(spec: ModelSpec) -> Callable[[str], int]:
+def counter(spec: ModelSpec) -> Callable[[str], int]:
     """Counts a text's tokens: of the school's models by their words and marks, of others by characters."""
     if spec.kind == "school":
         return lambda text: len(_WORDS.findall(text))
@@ -315,5 +316,6 @@ def _level(amount: float) -> Range:
     return Range(amount, amount, amount)
 
 
-def _flat(prompt: str | Sequence[tuple[str, str]]) -> str:
+def flat(prompt: str | Sequence[tuple[str, str]]) -> str:
+    """A prompt's texts as one."""
     return prompt if isinstance(prompt, str) else "\n".join(text for _, text in prompt)

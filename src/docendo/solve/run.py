@@ -227,9 +227,11 @@ def continued(folder: str | Path, around: Around, budget: str | None = None) -> 
     """Go on with a run of any kind; see `resume`.
 
     Raises:
-        ConfigError: a pilot, without what it asks beside the road.
+        ConfigError: a pilot, without what it asks beside the road; or a run that refines.
     """
     with Store.open(folder) as store:
+        if store.info.kind == "refine":
+            raise ConfigError(f"{folder}: go on with it by `docendo refine --resume {folder}`")
         if store.info.kind == "pilot" and around.beside is None:
             raise ConfigError(f"{folder}: a pilot; go on with it by `docendo pilot --resume {folder}`")
         _loop.run(work_on(store, around, budget))
@@ -260,7 +262,7 @@ def new_run(
         raise DataError("there are no problems to solve")
     selector = selector_of(plan, pool)
     selected = {} if plan.writes_exams else {problem.id: selector.select(problem) for problem in taught}
-    folder = Path(out) if out is not None else _new_folder(kind)
+    folder = Path(out) if out is not None else new_folder(kind)
     budget_of(plan.budget, prices_of(plan))
     _loop.run(create(kind, folder, taught, selected, plan, more, around))
     return Run(folder)
@@ -316,6 +318,7 @@ def _lessons_by_problem(path: str | Path, known: Sequence[Problem]) -> dict[str,
     return found
 
 
-def _new_folder(kind: str) -> Path:
+def new_folder(kind: str) -> Path:
+    """A folder under runs/ that is not there yet, named by the kind of run and the time."""
     stamp = Path("runs") / f"{kind}-{datetime.now():%Y%m%d-%H%M%S}"
     return next(p for p in [stamp, *(Path(f"{stamp}-{i}") for i in range(2, 1000))] if not p.exists())

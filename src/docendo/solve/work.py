@@ -90,7 +90,7 @@ async def create(
             await asyncio.to_thread(ready, plan.sandbox)
         if plan.exam_score == "likelihood":
             check_likelihood([models[name] for name in plan.students], exam)
-        rows = [_model_row(models[name], name, plan) for name in names_of(plan, kind)]
+        rows = [model_row(models[name], name, plan) for name in names_of(plan, kind)]
         config = {"settings": plan.stored(), **more}
         with Store.create(
             folder,
@@ -117,8 +117,8 @@ async def work_on(store: Store, around: Around, budget: str | None = None) -> No
         if models is None:
             specs = {name: fitted(plan.spec(name), plan.prompts) for name in sizes}
             models = await stack.enter_async_context(opened(specs))
-        _check_same(models, store)
-        ledger = _ledger(store, plan, around.stop, budget)
+        check_same(models, store)
+        ledger = ledger_of(store, plan, around.stop, budget)
         gateway = await stack.enter_async_context(Gateway(models, store, ledger))
         road = Road(
             plan,
@@ -182,7 +182,7 @@ def _keep_provisional(store: Store, solved: Solved) -> None:
         store.record_provisional(solved.problem.id, facts_of(solved)["decisions"])
 
 
-def _ledger(store: Store, plan: Settings, stop: StopCondition | None, budget: str | None) -> Ledger:
+def ledger_of(store: Store, plan: Settings, stop: StopCondition | None, budget: str | None) -> Ledger:
     """The run's ledger, with what earlier sessions spent on it."""
     prices = prices_of(plan)
     conditions = [budget_of(plan.budget if budget is None else budget, prices), stop]
@@ -208,14 +208,15 @@ def specs_of(plan: Settings, kind: str) -> dict[str, ModelSpec]:
     return {name: fitted(plan.spec(name), plan.prompts) for name in names_of(plan, kind)}
 
 
-def _model_row(model: Model, name: str, plan: Settings) -> ModelRow:
+def model_row(model: Model, name: str, plan: Settings) -> ModelRow:
+    """What a run's store keeps of a model."""
     roles = {"teacher": name == plan.teacher, "student": name in plan.students}
     able, said = model.capabilities, plan.models.get(name)
     parameters = (said.parameters if said else None) or able.parameters
     return ModelRow(name, parameters, (said.context if said else None) or able.context, able.digest, roles)
 
 
-def _check_same(models: Mapping[str, Model], store: Store) -> None:
+def check_same(models: Mapping[str, Model], store: Store) -> None:
     """Half a run by one model and half by another under its name would be a result of neither."""
     for row in store.models():
         now = models[row.name].capabilities.digest

@@ -14,7 +14,7 @@ from docendo.types import Choice, Grade, Lesson, Problem, Purpose, Reply, Sittin
 Key = tuple[str, int]
 """What a reply is recorded under: `(call.request, call.sample)`."""
 
-Role = Literal["taught", "exam"]
+Role = Literal["taught", "exam", "pool", "validation", "test"]
 SampleArm = Literal["greedy", "teach", "sc", "given", "draft", "debug"]
 """What a sample was drawn for; `given` ones came with the lessons and were not asked of a model here.
 

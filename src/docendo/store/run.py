@@ -19,6 +19,7 @@ from typing import Any, Self
 from docendo import __version__
 from docendo.errors import StoreError
 from docendo.store import lock
+from docendo.store.rounds import SHAPES, RoundFacts, tuples
 from docendo.store.rows import (
     DecisionRow,
     ExamRow,
@@ -52,11 +53,12 @@ class Store(RunView):
         taught: Iterable[Problem] = (),
         exam: Iterable[Problem] = (),
         exams: Iterable[SelectionRow] = (),
+        parts: Mapping[Role, Iterable[Problem]] | None = None,
     ) -> Self:
         """Make a run in a new or empty folder, with its whole plan, and open it.
 
         The run is there with all that is given here, or (after a kill at any moment) not at all, and then
-        the same call works again.
+        the same call works again. `parts` has the problems of further roles.
 
         Raises:
             StoreError: the folder holds something, is being written, or cannot be written.
@@ -79,7 +81,7 @@ class Store(RunView):
                 "created": _now(),
                 "parent": parent,
             }
-            _write_new(folder, meta, models, taught, exam, exams)
+            _write_new(folder, meta, models, {"taught": taught, "exam": exam, **(parts or {})}, exams)
         except BaseException:
             held.release()
             raise
@@ -266,6 +268,16 @@ class Store(RunView):
             db.execute("DELETE FROM provisional WHERE problem = CAST(? AS TEXT)", (id,))
             _insert(db, "provisional", "t.tt..", [(id, *_decision(row)) for row in decisions])
 
+    def finish_round(self, facts: RoundFacts) -> None:
+        """Record all facts of one round of refining, and that it is done, at once.
+
+        Raises:
+            StoreError: the round is done already, or its facts do not fit together.
+        """
+        with self._transaction() as db:
+            for table, rows in tuples(facts, _now()).items():
+                _insert(db, table, SHAPES[table], rows)
+
     def record_stop(self, why: str) -> None:
         """Record why this session asks for no more."""
         with self._transaction() as db:
@@ -290,8 +302,7 @@ def _write_new(
     folder: Path,
     meta: Mapping[str, Any],
     models: Iterable[ModelRow],
-    taught: Iterable[Problem],
-    exam: Iterable[Problem],
+    problems: Mapping[Role, Iterable[Problem]],
     exams: Iterable[SelectionRow],
 ) -> None:
     """Write a whole new run beside its name and move it there: a cut never leaves half a run."""
@@ -305,8 +316,8 @@ def _write_new(
                 "INSERT INTO meta VALUES (?, ?)", [(key, json.dumps(value)) for key, value in meta.items()]
             )
             _insert_models(db, models)
-            _insert_problems(db, taught, "taught")
-            _insert_problems(db, exam, "exam")
+            for role, own in problems.items():
+                _insert_problems(db, own, role)
             _insert(db, "exams", "t.t.", map(_selection, exams))
             db.execute("COMMIT")
         path.rename(folder / FILE)

@@ -15,11 +15,12 @@ from pathlib import Path
 
 from docendo.errors import StoreError
 
-FORMAT = 4
+FORMAT = 5
 """Version of the tables below; a run folder of another version is refused, never guessed at."""
 
 FILE = "run.sqlite"
 
+# Every fact of a round of refining refers to its row in `refine_rounds`, likewise in one transaction.
 # Every fact of one problem refers to its row in `done`, written in the same transaction: a problem is there
 # whole or not at all. `prompts` and `replies` come before, as the replies arrive. `provisional` is what was chosen
 # of a problem that a budget cut short, until it is done.
@@ -33,7 +34,7 @@ CREATE TABLE models (
 );
 CREATE TABLE problems (
     id TEXT NOT NULL,
-    role TEXT NOT NULL CHECK (role IN ('taught', 'exam')),
+    role TEXT NOT NULL CHECK (role IN ('taught', 'exam', 'pool', 'validation', 'test')),
     position INTEGER NOT NULL,
     data TEXT NOT NULL,
     PRIMARY KEY (id, role)
@@ -156,6 +157,51 @@ CREATE TABLE verdicts (
     key TEXT,
     detail TEXT,
     session INTEGER NOT NULL REFERENCES sessions (id)
+);
+CREATE TABLE refine_rounds (
+    round INTEGER PRIMARY KEY, best TEXT NOT NULL, data TEXT NOT NULL, seconds REAL NOT NULL, time TEXT NOT NULL
+);
+CREATE TABLE refine_sets (
+    id TEXT PRIMARY KEY,
+    round INTEGER NOT NULL REFERENCES refine_rounds (round),
+    how TEXT NOT NULL,
+    examples TEXT NOT NULL,
+    parents TEXT NOT NULL,
+    reflections TEXT NOT NULL,
+    request TEXT,
+    sample INTEGER
+);
+CREATE TABLE refine_reflections (
+    id TEXT PRIMARY KEY,
+    round INTEGER NOT NULL REFERENCES refine_rounds (round),
+    parent TEXT NOT NULL REFERENCES refine_sets (id),
+    failures TEXT NOT NULL,
+    request TEXT NOT NULL,
+    sample INTEGER NOT NULL
+);
+CREATE TABLE refine_rejections (
+    round INTEGER NOT NULL REFERENCES refine_rounds (round),
+    how TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    parents TEXT NOT NULL,
+    request TEXT NOT NULL,
+    sample INTEGER NOT NULL
+);
+CREATE TABLE refine_answers (
+    lesson TEXT NOT NULL REFERENCES refine_sets (id),
+    problem TEXT NOT NULL,
+    part TEXT NOT NULL,
+    model TEXT NOT NULL,
+    repeat INTEGER NOT NULL,
+    round INTEGER NOT NULL REFERENCES refine_rounds (round),
+    request TEXT NOT NULL,
+    state TEXT NOT NULL,
+    score REAL,
+    answer TEXT,
+    key TEXT,
+    detail TEXT,
+    PRIMARY KEY (lesson, problem, model, repeat)
 );
 CREATE TABLE provisional (
     problem TEXT NOT NULL,

@@ -15,6 +15,7 @@ from typing import Any, Self, get_args
 
 from docendo import __version__
 from docendo.errors import StoreError
+from docendo.store.rounds import RoundsView
 from docendo.store.rows import (
     DecisionRow,
     DoneRow,
@@ -55,7 +56,7 @@ _KEYS = 500  # in one statement: SQLite bounds the values it may have
 _TOKENS = "prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens"
 
 
-class RunView:
+class RunView(RoundsView):
     """A run, opened for reading; a context manager.
 
     Rows of all problems come in the order of the plan, not in that of finishing, so that whatever is

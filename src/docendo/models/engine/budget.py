@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from docendo.errors import ConfigError, ModelError
+from docendo.models.engine.decode import BLOCK
 from docendo.models.engine.folder import Config
 from docendo.models.engine.prefill import CHUNK, TILE
 from docendo.models.engine.tiles import Grid
@@ -102,11 +103,10 @@ def generating(config: Config, tree: Tree, grid: Grid, samples: int, steps: int)
     sizes = [level.rows.size for level in grid.levels]
     shared = sum(level.rows.shape[1] for level in grid.levels)
     lines = grid.places * config.heads
+    room = min(steps, BLOCK) + steps // BLOCK * BLOCK  # a sample's own steps: the last ones, and full blocks
     floats = (
-        config.layers
-        * kv
-        * (sum(sizes) + 1.5 * grid.places * steps)  # two sets of room, the second half full
-        + kv * max([*sizes, grid.places * steps])  # what is copied from one place to another
+        config.layers * kv * (sum(sizes) + 1.5 * grid.places * room)  # two sets of room, the second half full
+        + kv * max([*sizes, grid.places * BLOCK])  # what is copied from one place to another
         + lines * (shared + steps)  # scores
         + lines // config.kv_heads * shared * 3  # padding, as it is made
         + lines * config.head_dim * 4  # queries and what they find

@@ -2,7 +2,9 @@
 
 A row looks at its prompt and at what it has generated. Prompts are looked at tile by tile (`tiles.py`): the
 keys of a tile are read once for all its samples, as one matrix product a head. What a sample generated is its
-own. The scores of all these pieces lie side by side, so that there is one softmax over all of them.
+own: the last steps lie step by step, as they come, and full blocks of them sample by sample, so that whatever is
+read is read in one sweep (with room left between samples half of the time went into waiting for memory). The scores of
+all these pieces lie side by side, so that there is one softmax over all of them.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ from docendo.models.engine.prefill import Store
 from docendo.models.engine.tiles import Grid, Level, arrange
 from docendo.models.engine.tree import Ints
 
-# Steps there is room for at first; the room doubles when it is full.
-STEPS = 64
+# Steps whose keys and values stand sample by sample once they are all there.
+BLOCK = 16
 # Samples are arranged anew when so few are left: copying keys is then cheaper than reading unused ones.
 WORN = 0.5
 
@@ -50,7 +52,7 @@ class Decoder:
     def step(self, tokens: Ints) -> Floats:
         """Take in one new token for each sample left; gives the stream (samples, hidden) before the head."""
         layout = self._layout
-        if layout is None or layout.full or len(self._alive) <= WORN * layout.samples:
+        if layout is None or len(self._alive) <= WORN * layout.samples:
             self._paths = [self._paths[i] for i in self._alive]
             grid = self._grid
             if len(self._alive) < len(grid.place):
@@ -88,12 +90,11 @@ class _Layout:
         # Two sets of room for what is generated, used in turn, so that the one can be copied into the other.
         self._turn: int = 1 - before._turn if before else 0
         self._step: int = before._step if before else 0
-        self._room = min(max(STEPS, 2 * self._step), most)
-        self._own = [self._carry(layer, before, alive) for layer in range(c.layers)]
-
-    @property
-    def full(self) -> bool:
-        return self._step == self._room
+        self._tail = min(BLOCK, most)
+        self._last = [self._room("last", layer) for layer in range(c.layers)]
+        self._blocks: list[list[tuple[Floats, Floats]]] = []  # of each block, by layer
+        if before:
+            self._carry(before, alive)
 
     def _padding(self, grid: Grid) -> Floats | None:
         """Minus infinity (places * group, shared columns) where a tile has less than its level's width."""
@@ -121,22 +122,50 @@ class _Layout:
             layers.append((keys, values))
         return layers
 
-    def _carry(self, layer: int, before: _Layout | None, alive: Ints) -> tuple[Floats, Floats]:
-        """Room for a layer's generated keys and values, with those that the samples left have generated."""
-        c = self._llama.config
-        shape = c.kv_heads, self._grid.places, self._room, c.head_dim
-        keys = self._llama.scratch.get(("own keys", self._turn, layer), *shape)
-        values = self._llama.scratch.get(("own values", self._turn, layer), *shape)
-        if before:
-            old, place = before._own[layer], before._grid.place[alive]
-            keys[:, self._grid.place, : self._step] = old[0][:, place, : self._step]
-            values[:, self._grid.place, : self._step] = old[1][:, place, : self._step]
-        return keys, values
+    def _room(self, name: object, layer: int) -> tuple[Floats, Floats]:
+        """Room for a layer's last keys and values, those in no block yet (steps, kv_heads, places, head_dim)."""
+        c, get = self._llama.config, self._llama.scratch.get
+        shape = self._tail, c.kv_heads, self._grid.places, c.head_dim
+        return get((name, "keys", self._turn, layer), *shape), get(
+            (name, "values", self._turn, layer), *shape
+        )
+
+    def _block(self, number: int, layer: int) -> tuple[Floats, Floats]:
+        """Room for a block (kv_heads, places, BLOCK, head_dim) of a layer's keys and values."""
+        c, get = self._llama.config, self._llama.scratch.get
+        shape = c.kv_heads, self._grid.places, BLOCK, c.head_dim
+        name = "block", number, self._turn, layer
+        return get((*name, "keys"), *shape), get((*name, "values"), *shape)
+
+    def _carry(self, before: _Layout, alive: Ints) -> None:
+        """Take over what the samples left have generated."""
+        layers = range(self._llama.config.layers)
+        new, old = self._grid.place, before._grid.place[alive]
+        self._blocks = [[self._block(n, layer) for layer in layers] for n in range(len(before._blocks))]
+        for block, earlier in zip(self._blocks, before._blocks, strict=True):
+            for pair, from_ in zip(block, earlier, strict=True):
+                for to, has in zip(pair, from_, strict=True):
+                    to[:, new] = has[:, old]
+        for pair, from_ in zip(self._last, before._last, strict=True):
+            for to, has in zip(pair, from_, strict=True):
+                to[:, :, new] = has[:, :, old]
+
+    def _close_block(self) -> None:
+        """Put the last steps' keys and values in the order of the samples."""
+        number = len(self._blocks)
+        block = [self._block(number, layer) for layer in range(self._llama.config.layers)]
+        for pair, last in zip(block, self._last, strict=True):
+            for to, has in zip(pair, last, strict=True):
+                to[:] = has.transpose(1, 2, 0, 3)
+        self._blocks.append(block)
 
     def begin(self, alive: Ints) -> None:
         """Begin a step, whose rows are these of the layout's samples."""
         c, get, lines = self._llama.config, self._llama.scratch.get, self._grid.places * self._group
+        if self._step == BLOCK * (len(self._blocks) + 1):
+            self._close_block()
         self._step += 1
+        self._recent = self._step - BLOCK * len(self._blocks)  # of the last steps, how many there are
         place = self._grid.place[alive]
         # Where no place is left out a slice says the same, and copies without a detour.
         self._place: slice | Ints = slice(None) if len(place) == self._grid.places else place
@@ -154,7 +183,11 @@ class _Layout:
             self._pieces.append(self._piece(tiles, slice(start, start + width)))
             start += width
         self._padded = exps[:, :, :shared]
-        self._own_piece = self._piece(self._grid.places, slice(shared, None))
+        self._own_pieces = [
+            self._piece(self._grid.places, slice(at, at + BLOCK))
+            for at in range(shared, shared + BLOCK * len(self._blocks), BLOCK)
+        ]
+        self._last_piece = self._piece(self._grid.places, slice(shared + BLOCK * len(self._blocks), None))
 
     def _piece(self, tiles: int, columns: slice) -> tuple[Floats, Floats, Floats]:
         c = self._llama.config
@@ -165,28 +198,36 @@ class _Layout:
     def attend(self, layer: int, q: Floats, kv: Floats) -> Floats:
         """Attention of each sample's new row to its prompt and to what it generated, itself included."""
         n, heads = len(q), self._llama.config.kv_heads
-        pairs = kv.reshape(n, 2, heads, -1)
-        own_keys, own_values = self._own[layer]
-        own_keys[:, self._place, self._step - 1] = pairs[:, 0].swapaxes(0, 1)
-        own_values[:, self._place, self._step - 1] = pairs[:, 1].swapaxes(0, 1)
+        pairs, recent = kv.reshape(n, 2, heads, -1), self._recent
+        last_keys, last_values = self._last[layer]
+        last_keys[recent - 1][:, self._place] = pairs[:, 0].swapaxes(0, 1)
+        last_values[recent - 1][:, self._place] = pairs[:, 1].swapaxes(0, 1)
         self._queries[:, self._place] = q.reshape(n, heads, -1).swapaxes(0, 1)
-        keys = own_keys[:, :, : self._step].swapaxes(2, 3)
+        pieces = [
+            *((piece, *level[layer]) for level, piece in zip(self._levels, self._pieces, strict=True)),
+            *(
+                (piece, block[layer][0].swapaxes(2, 3), block[layer][1])
+                for block, piece in zip(self._blocks, self._own_pieces, strict=True)
+            ),
+            (
+                self._last_piece,
+                last_keys[:recent].transpose(1, 2, 3, 0),
+                last_values[:recent].transpose(1, 2, 0, 3),
+            ),
+        ]
 
         def scores() -> None:
-            for level, (queries, exps, _) in zip(self._levels, self._pieces, strict=True):
-                np.matmul(queries, level[layer][0], out=exps)
+            for (queries, exps, _), keys, _ in pieces:
+                np.matmul(queries, keys, out=exps)
             if self._bias is not None:
                 np.add(self._padded, self._bias, out=self._padded)
-            queries, exps, _ = self._own_piece
-            np.matmul(queries, keys, out=exps)
 
         exact_softmax(scores, self._exps, self._sums)
-        _, exps, part = self._own_piece
         mixed = self._mixed
-        np.matmul(exps, own_values[:, :, : self._step], out=mixed.reshape(part.shape))
-        for level, (_, exps, part) in zip(self._levels, self._pieces, strict=True):
-            np.matmul(exps, level[layer][1], out=part)
-            mixed += self._part
+        for number, ((_, exps, part), _, values) in enumerate(pieces):
+            np.matmul(exps, values, out=part if number else mixed.reshape(part.shape))
+            if number:
+                mixed += self._part
         mixed /= self._sums.reshape(heads, -1, 1)
         self._attended[:] = mixed.reshape(self._queries.shape)[:, self._place].swapaxes(0, 1)
         return self._attended.reshape(n, -1)

@@ -103,8 +103,7 @@ class _TreeAttention:
         c, get = self._llama.config, self._llama.scratch.get
         m, n, group = len(q), len(kv), c.heads // c.kv_heads
         pairs = kv.reshape(n, 2, c.kv_heads, c.head_dim)
-        keys = get("keys", c.kv_heads, c.head_dim, n)
-        keys[:] = pairs[:, 0].transpose(1, 2, 0)
+        keys = pairs[:, 0].transpose(1, 2, 0)  # a view: turning a copy would cost more than reading it so
         queries = get("queries", c.kv_heads, m, group, c.head_dim)
         queries[:] = q.reshape(m, c.kv_heads, group, c.head_dim).transpose(1, 0, 2, 3)
         queries = queries.reshape(c.kv_heads, m * group, c.head_dim)

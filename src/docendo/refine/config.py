@@ -1,0 +1,127 @@
+"""A refining run as the user says it: a TOML file and what is given beside it, put together.
+
+The models and how they are asked are said as for `docendo solve` (docs/models.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from docendo.data import read_lessons
+from docendo.errors import ConfigError, DataError
+from docendo.refine.plan import STARTS, Refining
+from docendo.refine.task import Shares, Source, Task, task_of
+from docendo.solve.config import Vocabulary, configured
+from docendo.solve.plan import Settings
+from docendo.types import Lesson
+
+ASKING = (
+    "teacher",
+    "students",
+    "temperature",
+    "student_temperature",
+    "top_p",
+    "top_k",
+    "max_tokens",
+    "prompts",
+    "seed",
+    "budget",
+)
+"""The fields of `Settings` that mean something here."""
+
+PARTS = ("train", "validation", "test")
+_SHARES = tuple(f"{f.name}_share" if "_" not in f.name else f.name for f in fields(Shares))
+_OWN = (*(f.name for f in fields(Refining)), *PARTS, "instruction", "name", *_SHARES)
+WORDS = Vocabulary(
+    settings=ASKING,
+    sources=("limit",),
+    own=_OWN,
+    paths=(*PARTS, "prompts"),
+    defaults={"student_temperature": 0.0},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a run is to do: everything that its folder keeps."""
+
+    task: Task
+    settings: Settings
+    how: Refining
+    given: tuple[Lesson, ...] = ()
+
+
+def planned(
+    train: Source | Task | None,
+    validation: Source | None,
+    test: Source | None,
+    config: str | Path | None,
+    limit: int | None,
+    given: Mapping[str, Any],
+    defaults: Mapping[str, Any] | None = None,
+) -> Planned:
+    """Settings and task of a run.
+
+    Args:
+        train: a task, or where its problems come from; None for what the file says.
+        validation: of the task, where it has a source of its own.
+        test: likewise.
+        config: a TOML file.
+        limit: only the first so many training problems.
+        given: settings, which beat those of the file.
+        defaults: settings where neither says anything.
+
+    Raises:
+        ConfigError: a setting that does not exist or cannot be.
+        DataError: problems or starting sets that cannot be used.
+    """
+    words = Vocabulary(
+        WORDS.settings, WORDS.sources, WORDS.own, WORDS.paths, {**WORDS.defaults, **(defaults or {})}
+    )
+    said = configured(config, given, words)
+    own = dict(said.own)
+    shares = Shares(**{name.removesuffix("_share"): own.pop(name) for name in _SHARES if name in own})
+    sources = {name: own.pop(name, None) for name in PARTS}
+    named = {name: own.pop(name) for name in ("instruction", "name") if name in own}
+    start = own.get("start", "teacher")
+    if config is not None and "start" not in given and start not in STARTS and isinstance(start, str):
+        own["start"] = str(Path(config).parent / start)
+    how = Refining.of(own)
+    if isinstance(train, Task):
+        task = train
+    else:
+        source = train if train is not None else sources["train"]
+        if source is None:
+            raise ConfigError("there is no task: name a source of problems, or `train` in the run file")
+        task = task_of(
+            source,
+            validation if validation is not None else sources["validation"],
+            test if test is not None else sources["test"],
+            name=named.get("name", ""),
+            instruction=named.get("instruction"),
+            shares=shares,
+            limit=limit or said.limit,
+            seed=said.settings.seed,
+        )
+    return Planned(task, said.settings, how, starting_sets(how, task))
+
+
+def starting_sets(how: Refining, task: Task) -> tuple[Lesson, ...]:
+    """The sets that a run starts with, where they are the user's own: of a file, `examples` after another a set.
+
+    Raises:
+        DataError: the file has no whole number of sets.
+    """
+    if how.start in STARTS:
+        return ()
+    examples = [example for _, _, example in read_lessons(how.start)]
+    if not examples or len(examples) % how.examples:
+        raise DataError(
+            f"{how.start}: {len(examples)} examples make no whole number of sets of {how.examples}; say by "
+            "--examples how many a set has"
+        )
+    sets = [examples[i : i + how.examples] for i in range(0, len(examples), how.examples)]
+    return tuple(Lesson(tuple(own)) for own in sets)

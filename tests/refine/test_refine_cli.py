@@ -1,0 +1,268 @@
+"""`docendo refine` as typed, over HTTP to a server that says what the scripted models say; its page; its exports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import fields
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from colours import answer_by_examples, models, reflect, task, teaching, write_set
+
+from docendo.cli import main, parser
+from docendo.cli.refining import REFINING, SWITCHES, given
+from docendo.models.endpoint.mock import Answer, MockServer, Request
+from docendo.refine.plan import Refining
+from docendo.refine.run import refine
+from docendo.report import write_report
+from docendo.types import Call, Lesson, Sampling
+
+SMALL = [
+    "--examples",
+    "6",
+    "--rounds",
+    "2",
+    "--beam",
+    "2",
+    "--minibatch",
+    "12",
+    "--reflections",
+    "2",
+    "--failures",
+    "3",
+]
+
+
+def speak(request: Request) -> Answer:
+    """The scripted teacher and student, told apart by what they are asked."""
+    value = request.json
+    turns = tuple((m["role"], m["content"]) for m in value["messages"])
+    system = turns[0][1]
+    purpose = "exam"
+    if "You write worked examples" in system:
+        purpose = "rewrite" if "got wrong" in turns[1][1] else "propose"
+    elif "You read where they failed" in system:
+        purpose = "reflect"
+    call = Call("m", turns, Sampling(), purpose=purpose)
+    said = {"exam": answer_by_examples, "reflect": reflect}.get(purpose, write_set)(call)
+    return Answer.chat(said, usage={"prompt_tokens": 50, "completion_tokens": 9})
+
+
+@pytest.fixture
+def server() -> Iterator[MockServer]:
+    with MockServer(speak) as started:
+        yield started
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    path = tmp_path / "glow.jsonl"
+    named = [
+        {"text": p.question, "label": p.answer, "split": part}
+        for part in ("pool", "exam", "validation", "test")
+        for p in task().part(part)[:40]
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in named))
+    return path
+
+
+def typed(server: MockServer, rows: Path, *more: str) -> list[str]:
+    models = ["--teacher", "openai:big", "--student", "openai:small", "--base-url", server.url]
+    return ["refine", f"labels:{rows}?labels=no,yes", *models, *SMALL, *more]
+
+
+def test_a_run_as_typed(
+    server: MockServer,
+    rows: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    out = tmp_path / "run"
+    assert main(typed(server, rows, "--out", str(out), "--instruction", "Say whether it glows.")) == 0
+    said, progress = capsys.readouterr()
+    assert "24 exam, 24 validation and 40 test problems" in said
+    assert "openai:small: +" in said
+    assert "round 2: read-out" in progress
+    assert (out / "report.html").is_file()
+    assert {p.name for p in (out / "best").iterdir()} == {
+        "set.json",
+        "lessons.jsonl",
+        "chat.json",
+        "dspy.json",
+    }
+
+    assert main(["show", str(out)]) == 0
+    listed = capsys.readouterr().out
+    name = listed.rsplit(" ", 1)[-1].strip()
+    assert main(["show", str(out), name]) == 0
+    story = capsys.readouterr().out
+    assert f"Set {name}, rewritten after failures of" in story
+    assert "What the teacher made of it" in story
+    assert main(["show", str(out), "9.9"]) == 2
+    assert "no set '9.9'" in capsys.readouterr().err
+
+    # The best set is where another run may start.
+    again = tmp_path / "again"
+    lessons = str(out / "best" / "lessons.jsonl")
+    assert (
+        main(
+            typed(server, rows, "--out", str(again), "--start", lessons, "--rounds", "0", "--json", "--quiet")
+        )
+        == 0
+    )
+    found = json.loads(capsys.readouterr().out)
+    assert found["best"] == json.loads((out / "best" / "set.json").read_text())["examples"]
+
+
+def test_a_budget_as_typed(
+    server: MockServer,
+    rows: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    out = tmp_path / "run"
+    assert main(typed(server, rows, "--out", str(out), "--budget", "300 calls")) == 0
+    said = capsys.readouterr().out
+    assert "The budget of 300 calls is used up" in said
+    assert (out / "best" / "set.json").is_file()
+    assert main(["refine", "--resume", str(out), "--budget", "100k calls", "--json", "--quiet"]) == 0
+    assert json.loads(capsys.readouterr().out)["complete"]
+    assert main(["refine", "--resume", str(out), "--rounds", "9"]) == 2
+    assert "leave out --rounds" in capsys.readouterr().err
+
+
+def test_a_dry_run_asks_nothing_and_forecasts_what_a_run_then_asks(
+    server: MockServer,
+    rows: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    for way in (("reflect", "teacher"), ("propose", "teacher"), ("sample", "train"), ("random", "train")):
+        said = ["--search", way[0], "--start", way[1], "--json", "--quiet"]
+        assert main(typed(server, rows, "--dry-run", *said)) == 0
+        forecast = json.loads(capsys.readouterr().out)
+        assert main(typed(server, rows, "--out", str(tmp_path / way[0]), *said)) == 0
+        bill = json.loads(capsys.readouterr().out)["bill"]
+        asked = sum(item["calls"] for item in bill["items"])
+        assert forecast["total"]["calls"]["low"] <= asked <= forecast["total"]["calls"]["high"]
+    assert main(typed(server, rows, "--dry-run")) == 0
+    assert "nothing was asked" in capsys.readouterr().out
+
+
+def test_help_names_the_defaults_that_hold() -> None:
+    told = {field: default for _, field, _, _, default, _ in REFINING} | {
+        field: True for _, field, _ in SWITCHES
+    }
+    assert told == {field.name: field.default for field in fields(Refining)}
+    typed = parser().parse_args(["refine", "x.jsonl", "--unbalanced", "--beam", "2", "--student", "a"])
+    assert given(typed) == {"balanced": False, "beam": 2, "students": ["a"]}
+
+
+class Tags(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append(tag)
+        named = dict(attrs)
+        self.ids += [named["id"]] if named.get("id") else []
+        self.links += [named["href"]] if named.get("href") else []
+
+
+HOSTILE = '</p><script>alert("x")</script><img src=x onerror=alert(1)>&amp;'
+
+
+def hostile(call: Call) -> str:
+    if call.purpose == "reflect":
+        return HOSTILE
+    if call.purpose == "rewrite" and call.sample % 2:
+        return HOSTILE
+    return teaching(call).replace("shines", f"shines {HOSTILE}".replace('"', "'"))
+
+
+def test_the_page_shows_the_rounds_and_texts_stay_texts(tmp_path: Path) -> None:
+    run = refine(
+        task(),
+        out=tmp_path / "run",
+        models=models(hostile),
+        teacher="teacher",
+        students=["student1"],
+        examples=6,
+        rounds=2,
+        beam=2,
+        minibatch=12,
+        reflections=2,
+        rewrites=2,
+    )
+    text = write_report(run.folder).read_text(encoding="utf-8")
+    page = Tags(text)
+    assert not {"script", "img"} & set(page.found)
+    assert {f"round-{n}" for n in range(3)} <= set(page.ids)
+    assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
+    assert "no examples to be read" in text
+    assert write_report(run.folder).read_text(encoding="utf-8") == text
+
+
+def test_the_page_of_a_run_that_hardly_began(tmp_path: Path) -> None:
+    from docendo.models.budget import Budget
+
+    run = refine(
+        task(),
+        out=tmp_path / "run",
+        models=models(),
+        teacher="teacher",
+        students=["student1"],
+        stop=Budget(calls=1),
+        examples=6,
+    )
+    assert "No round is whole yet" in write_report(run.folder).read_text(encoding="utf-8")
+
+
+def test_exports_have_the_set_in_every_form(tmp_path: Path) -> None:
+    from docendo.refine.export import QUESTION, as_dspy, export
+
+    run = refine(
+        task(),
+        out=tmp_path / "run",
+        models=models(),
+        teacher="teacher",
+        students=["student1"],
+        examples=6,
+        rounds=1,
+        beam=2,
+        minibatch=12,
+        reflections=2,
+    )
+    files = {p.name: p for p in export(run.summary(), tmp_path / "out")}
+    best = run.best()
+    messages = json.loads(files["chat.json"].read_text())
+    assert [m["role"] for m in messages] == ["system", *["user", "assistant"] * 6, "user"]
+    assert messages[-1]["content"] == QUESTION
+    assert best.examples[0].rationale in messages[2]["content"]
+
+    # As `dspy.ChainOfThought("question -> answer").save` writes it (DSPy 3.4).
+    state = json.loads(files["dspy.json"].read_text())
+    assert set(state) == {"predict", "metadata"}
+    assert set(state["metadata"]["dependency_versions"]) == {"python", "dspy", "cloudpickle"}
+    predict = state["predict"]
+    assert set(predict) == {"traces", "train", "demos", "signature", "lm"}
+    assert [f["prefix"] for f in predict["signature"]["fields"]] == ["Question:", "Reasoning:", "Answer:"]
+    assert predict["demos"][0] == {
+        "question": best.examples[0].question,
+        "reasoning": best.examples[0].rationale,
+        "answer": best.examples[0].answer,
+    }
+    bare = Lesson(tuple(type(e)(e.question, "", e.answer) for e in best.examples))
+    assert [f["prefix"] for f in as_dspy(task(), bare)["signature"]["fields"]] == ["Question:", "Answer:"]

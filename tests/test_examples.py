@@ -10,13 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from docendo.cli import main
 from docendo.data import load_problems
 from docendo.exams.select import ProblemPool, Selector
+from docendo.refine.config import planned
 from docendo.solve.config import configured
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 FILES = sorted(EXAMPLES.glob("m1-math-*.toml"))
 CODE = EXAMPLES / "m1-code-leetcode.toml"
+REFINING = sorted(EXAMPLES.glob("m3-*.toml"))
 
 
 def test_there_are_some() -> None:
@@ -39,11 +42,11 @@ def test_a_run_file_loads_with_the_papers_settings(file: Path) -> None:
         assert sampling.top_k == (0 if "gpt-" in name else 20)
 
 
-@pytest.mark.parametrize("file", [*FILES, CODE], ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", [*FILES, CODE, *REFINING], ids=lambda file: file.stem)
 def test_the_readme_lists_it_and_says_the_same(file: Path) -> None:
     row = next(line for line in (EXAMPLES / "README.md").read_text().splitlines() if file.name in line)
     students = tomllib.loads(file.read_text())["students"]
-    assert row.count(",") + 1 == len(students)
+    assert row.rsplit("|", 2)[1].count(",") + 1 == len(students)
 
 
 def test_the_code_run_file_examines_on_problems_with_a_common_tag(tmp_path: Path) -> None:
@@ -82,3 +85,27 @@ def test_the_papers_problems_get_their_variants(shared_data: Path, tmp_path: Pat
     exams = [Selector(pool, 3, how="variants").select(problem) for problem in taught]
     assert sorted(len(exam.problems) for exam in exams) == [2] * 12 + [3] * 169
     assert not any(exam.excluded for exam in exams)
+
+
+@pytest.mark.parametrize("file", REFINING, ids=lambda file: file.stem)
+def test_a_refining_run_file_is_forecast_with_the_papers_sizes(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(file, tmp_path)
+    (tmp_path / "data").mkdir()
+    for part, count in (("train", 400), ("test", 40)):
+        rows = [{"text": f"Statement {part} {i}.", "label": i % 2} for i in range(count)]
+        liar = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / "data" / f"liar_{part}.jsonl").write_text(liar)
+        names = ("faulty generalization", "ad hominem")
+        table = "".join(f"Text {part} {i}.,{names[i % 2]}\n" for i in range(count))
+        (tmp_path / "data" / f"edu_{part}.csv").write_text(f"source_article,updated_label\n{table}")
+    plan = planned(None, None, None, tmp_path / file.name, None, {})
+    how = plan.how
+    assert (how.examples, how.beam, how.rounds, how.minibatch, how.reflections) == (8, 4, 5, 64, 4)
+    assert plan.task.labels == ("no", "yes")
+    assert "generalization" in plan.task.instruction or "lie" in plan.task.instruction
+    assert main(["refine", "--config", str(tmp_path / file.name), "--dry-run", "--json"]) == 0
+    forecast = json.loads(capsys.readouterr().out)
+    reflect = next(row for row in forecast["rows"] if row["purpose"] == "reflect")
+    assert reflect["calls"]["high"] == 5 * 4 * 4

@@ -189,7 +189,7 @@ def test_plain_trl_trains_on_what_was_exported(
         "-c",
         PLAIN_TRL,
         kind,
-        str(train),
+        str(sets),
         str(SHIPPED / "teacher"),
         str(tmp_path / "out"),
     ]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from docendo.solve import score as score
     from docendo.solve import solve as solve
     from docendo.store import Store as Store
+    from docendo.tune.run import tune as tune
     from docendo.types import Call as Call
     from docendo.types import Choice as Choice
     from docendo.types import Exam as Exam
@@ -55,6 +56,7 @@ _NAMES = {
     "docendo.refine.run": "refine",
     "docendo.solve": "Run asolve resume score solve",
     "docendo.store": "Store",
+    "docendo.tune.run": "tune",
     "docendo.types": "Call Choice Exam ExamAnswer Example Grade GradeState Lesson Problem Reply Sampling "
     "ScoredLesson Usage",
 }

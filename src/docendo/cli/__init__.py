@@ -25,6 +25,7 @@ _HOME = {
     "show": "show",
     "study": "study",
     "pilot": "pilot",
+    "tune": "tune",
     "data": "data",
     "prompts": "prompts",
 }

@@ -10,7 +10,7 @@ import argparse
 from typing import Any
 
 from docendo import __version__
-from docendo.cli import refining
+from docendo.cli import refining, tuning
 from docendo.cli.parser import Parser, command, positive
 from docendo.cli.settings import DEFAULT_PROBLEMS, exams, output, settings
 
@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
         "--version", action="version", version=f"docendo {__version__}", help="print the version"
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
-    for add in (_solve, _score, _pilot, refining.add, _report, _show, _prompts, _data, _study):
+    for add in (_solve, _score, _pilot, tuning.add, refining.add, _report, _show, _prompts, _data, _study):
         add(commands, top)
     return top
 

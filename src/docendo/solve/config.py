@@ -149,7 +149,7 @@ def _read(path: Path, words: Vocabulary) -> dict[str, Any]:
         raise ConfigError(f"{path}: limit: {values['limit']} is too small, it must be at least 1")
     for name in words.paths:
         if isinstance(values.get(name), str):
-            values[name] = _beside(path, values[name])
+            values[name] = beside(path, values[name])
     if "teacher" in values:
         values["teacher"] = _role(values["teacher"], f"{path}: [teacher]", path)
     if "students" in values:
@@ -166,11 +166,11 @@ def _role(value: Any, where: str, path: Path | None = None) -> Role:
     if isinstance(value, ModelSpec):
         return value
     if isinstance(value, str):
-        return value if path is None else _beside(path, value)
+        return value if path is None else beside(path, value)
     if not isinstance(value, Mapping):
         raise ConfigError(f"{where}: {value!r} is no model; give a name such as openai:NAME, or a table")
     if path is not None:
-        moved = {key: _beside(path, value[key]) for key in ("model", "prompts") if _is_text(value, key)}
+        moved = {key: beside(path, value[key]) for key in ("model", "prompts") if _is_text(value, key)}
         value = {**value, **moved}
     return spec_of(value, where)
 
@@ -179,7 +179,7 @@ def _is_text(values: Mapping[str, Any], key: str) -> bool:
     return isinstance(values.get(key), str)
 
 
-def _beside(path: Path, text: str) -> str:
+def beside(path: Path, text: str) -> str:
     """A relative path of a file as seen from the working folder: it is meant from beside the file.
 
     `text` is a path or KIND:PATH, with options after a question mark whose values may be paths too. Names such as

@@ -17,7 +17,7 @@ from typing import Any
 from docendo import _loop
 from docendo.data import Notes, load_problems, parse, read_lessons
 from docendo.errors import ConfigError, DataError
-from docendo.exams.select import ProblemPool, Selector
+from docendo.exams.select import ProblemPool, Selection, Selector
 from docendo.models.base import Model
 from docendo.models.budget import StopCondition, budget_of
 from docendo.models.gateway import Gateway
@@ -246,25 +246,31 @@ def new_run(
     more: Mapping[str, Any],
     out: str | Path | None,
     around: Around,
+    parent: str | None = None,
 ) -> Run:
     """Plan a run whole, make its folder, and do it.
 
     Args:
-        kind: "solve", "score" or "pilot".
+        kind: "solve", "score", "pilot" or, without exams, "evaluate".
         taught: its problems.
         pool: where exams come from.
         plan: its settings.
         more: what else is kept in its configuration.
         out: its folder; None for a new one under runs/.
         around: what is not kept.
+        parent: the run it comes from.
     """
     if not taught:
         raise DataError("there are no problems to solve")
-    selector = selector_of(plan, pool)
-    selected = {} if plan.writes_exams else {problem.id: selector.select(problem) for problem in taught}
+    selected: dict[str, Selection] = {}
+    if kind == "evaluate":
+        selected = {problem.id: Selection((), "none") for problem in taught}
+    elif not plan.writes_exams:
+        selector = selector_of(plan, pool)
+        selected = {problem.id: selector.select(problem) for problem in taught}
     folder = Path(out) if out is not None else new_folder(kind)
     budget_of(plan.budget, prices_of(plan))
-    _loop.run(create(kind, folder, taught, selected, plan, more, around))
+    _loop.run(create(kind, folder, taught, selected, plan, more, around, parent))
     return Run(folder)
 
 

@@ -69,6 +69,7 @@ async def create(
     plan: Settings,
     more: Mapping[str, Any],
     around: Around,
+    parent: str | None = None,
 ) -> None:
     """Check everything that can be known before the first call, make the folder, then work."""
     exam = list({p.id: p for selection in selected.values() for p in selection.problems}.values())
@@ -97,6 +98,7 @@ async def create(
             kind=kind,
             config=config,
             seed=plan.seed,
+            parent=parent,
             models=rows,
             taught=taught,
             exam=exam,

@@ -15,7 +15,8 @@ from typing import Any
 
 from docendo.errors import ConfigError, DataError
 from docendo.tune.files import explained
-from docendo.tune.pairs import Pair, PairSet, Scored, Side
+from docendo.tune.pairs import Pair, PairSet, Scored
+from docendo.tune.read import Side
 from docendo.types import Prompt
 
 FORMS = ("preference", "kto", "sft", "grpo")

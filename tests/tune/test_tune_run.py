@@ -1,0 +1,252 @@
+"""A whole tuning: stages that are there are kept, and what came of it is compared before and after."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import docendo
+from docendo.errors import ConfigError, DataError, StoreError
+from docendo.solve.plan import Settings
+from docendo.store import Store
+from docendo.tune.evaluate import compare, right
+from docendo.tune.page import write_pages
+from docendo.tune.plan import Plan, TuneSettings, recast
+from docendo.tune.run import go_on, tune
+from docendo.tune.train import Step
+
+TRAINING = {"steps": 2, "batch": 8, "rate": 1e-4, "evaluate_every": 0, "threads": 1, "device": "cpu"}
+
+
+def few(path: Path, count: int, skip: int = 0) -> str:
+    """A file with some problems of the school."""
+    rows = [
+        {"id": p.id, "question": p.question, "answer": p.answer, "family": p.family, "cluster": p.cluster}
+        for p in docendo.load_problems("school:m1-dev", limit=skip + count)[skip:]
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+# --- without training ---------------------------------------------------------------------------------------
+
+
+def test_pairs_and_sets_of_a_run_without_any_extra(school_run: Path, tmp_path: Path) -> None:
+    found = tune(school_run, how={"train": False, "export": ["preference", "grpo"]}, out=tmp_path / "t")
+    (done,) = found.rounds
+    assert [path.name for path in done.exports] == [
+        f"{form}.{part}.jsonl" for form in ("preference", "grpo") for part in ("train", "validation")
+    ]
+    assert found.teacher is None
+    assert found.best is None
+    assert json.loads((tmp_path / "t" / "result.json").read_text()) == found.json()
+    assert go_on(tmp_path / "t") == found, "what is there is read and not made again"
+
+
+def test_the_page_shows_what_was_kept_and_why_the_rest_was_not(school_run: Path, tmp_path: Path) -> None:
+    found = tune(school_run, how={"train": False}, out=tmp_path / "t")
+    page = write_pages(found).read_text(encoding="utf-8")
+    pairs = found.rounds[0].pairs
+    assert f"{len(pairs.train)} pairs to train on" in page
+    for reason, count in pairs.pairs.items():
+        assert reason in page
+        assert f"{count:,}" in page
+    assert pairs.train[0].chosen.text.splitlines()[0].strip() in page
+    assert "<script" not in page
+    assert "http" not in page.split("<style>")[0].replace("http-equiv", "")
+    assert write_pages(found).read_text(encoding="utf-8") == page
+
+
+def test_texts_of_models_are_not_markup(tmp_path: Path, school_run: Path) -> None:
+    found = tune(school_run, how={"train": False}, out=tmp_path / "t")
+    pairs = json.loads((tmp_path / "t" / "pairs.json").read_text())
+    for pair in pairs["train"]:
+        pair["chosen"]["text"] = "<script>alert(1)</script>\ud800"
+    (tmp_path / "t" / "pairs.json").write_text(json.dumps(pairs))
+    page = write_pages(go_on(found.folder)).read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_a_folder_with_another_tuning_or_anything_else_is_left_alone(
+    school_run: Path, tmp_path: Path
+) -> None:
+    tune(school_run, how={"train": False}, out=tmp_path / "t")
+    with pytest.raises(StoreError, match="another tuning in this folder"):
+        tune(school_run, how={"train": False, "pairs": {"lam": 1.0}}, out=tmp_path / "t")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").touch()
+    with pytest.raises(StoreError, match=r"not empty .it holds 'thesis\.tex'"):
+        tune(school_run, how={"train": False}, out=tmp_path / "mine")
+    with pytest.raises(StoreError, match="not a tuning"):
+        go_on(tmp_path / "mine")
+
+
+def test_an_empty_set_of_pairs_leaves_nothing_behind(school_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="closer than the luck of the exams explains"):
+        tune(school_run, how={"train": False, "pairs": {"noise": 100.0}}, out=tmp_path / "t")
+    assert not (tmp_path / "t").exists()
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ({"export": ["dpo"]}, "there is none named 'dpo'"),
+        ({"pairs": {"margn": 1}}, "unknown setting 'margn'; did you mean margin"),
+        ({"training": {"rate": "fast"}}, "rate: 'fast' is not of type float"),
+        ({"training": {"steps": True}}, "steps: True is not of type"),
+        ({"rounds": 0}, "rounds: 0 is too small"),
+        ({"train": False, "held_out": "school:m1"}, "without training there is nothing to compare"),
+        ({"test_m1": True}, "name the problems to compare on"),
+    ],
+)
+def test_senseless_plans_are_refused(how: dict[str, object], says: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=says):
+        tune(how=how, out=tmp_path / "t")
+    assert not (tmp_path / "t").exists()
+
+
+def test_runs_and_problems_are_two_ways_to_say_what_is_learnt_from(school_run: Path) -> None:
+    with pytest.raises(ConfigError, match="one or the other"):
+        tune(school_run, problems="school:m1")
+
+
+def test_a_plan_comes_back_from_its_folder(tmp_path: Path) -> None:
+    how = TuneSettings.of(
+        {"rounds": 3, "export": "kto", "pairs": {"lam": 1}, "training": {"lora": 8, "steps": None}}
+    )
+    plan = Plan((), Settings(lessons=5), how, "school:m1", None, 7)
+    plan.write(tmp_path / "t")
+    assert Plan.read(tmp_path / "t") == plan
+    plan.write(tmp_path / "t")
+
+
+def test_a_configuration_file_may_say_how_to_tune(tmp_path: Path) -> None:
+    file = tmp_path / "m2.toml"
+    held = few(tmp_path / "held.jsonl", 3)
+    file.write_text(
+        'problems = "school:m1"\nlessons = 5\n[tune]\nheld_out = "./held.jsonl"\nrounds = 2\n'
+        "[tune.pairs]\nlam = 1.0\n[tune.training]\nlora = 8\nbatch = 4\n"
+    )
+    from docendo.tune.run import plan_of
+
+    plan = plan_of((), {"training": {"batch": 32}}, None, None, None, file, {})
+    assert (plan.how.rounds, plan.how.pairs.lam, plan.how.training.lora, plan.how.training.batch) == (
+        2,
+        1.0,
+        8,
+        32,
+    )
+    assert Path(plan.how.held_out).samefile(held)
+    assert plan.teach.lessons == 5
+    file.write_text("[tune]\nround = 2\n")
+    with pytest.raises(ConfigError, match="unknown setting 'round'; did you mean rounds"):
+        plan_of((), None, None, None, None, file, {})
+
+
+def test_before_and_after_are_compared_over_the_same_problems(school_run: Path, tmp_path: Path) -> None:
+    run = docendo.solve(
+        "school:m1", limit=6, out=tmp_path / "r", lessons=8, repeats=1, equal_cost=False, seed=5
+    )
+    changes = compare(right(school_run), right(run.folder))
+    assert [change.rule for change in changes] == ["greedy", "mean", "sc"]
+    for change in changes:
+        assert change.difference.n == 6
+        assert change.before.mean is not None
+        assert change.after.mean is not None
+        assert change.difference.mean == pytest.approx(change.after.mean - change.before.mean)
+    assert changes[0].difference.mean == 0, "greedy decoding is the same, whatever the seed"
+
+
+def test_settings_are_recast_with_their_models() -> None:
+    plan = Settings(lessons=5, seed=3)
+    tuned = docendo.ModelSpec(model="school:student-2", temperature=0.3)
+    found = recast(plan, teacher=tuned, students=[tuned, plan.spec("school:student")])
+    assert (found.lessons, found.seed) == (5, 3)
+    assert found.spec(found.teacher).temperature == 0.3
+    assert [found.spec(name).model for name in found.students] == ["school:student-2", "school:student"]
+
+
+# --- whole --------------------------------------------------------------------------------------------------
+
+
+class Cut(Exception):
+    pass
+
+
+class Cutting:
+    """Cuts a tuning in the training of its second round."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.stages: list[str] = []
+
+    def stage(self, title: str) -> object:
+        import contextlib
+
+        self.stages.append(title)
+        return contextlib.nullcontext(None)
+
+    def paired(self, pairs: object) -> None:
+        pass
+
+    def trained(self, step: Step) -> None:
+        self.steps.append(step)
+        if len(self.steps) == 4:
+            raise Cut
+
+
+def test_rounds_go_on_from_the_best_and_a_cut_changes_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("trl", reason="the extra train is not installed")
+    held, test = few(tmp_path / "held.jsonl", 6), few(tmp_path / "test.jsonl", 6, skip=6)
+    how = {
+        "rounds": 2,
+        "earlier_students": True,
+        "held_out": held,
+        "test": test,
+        "test_samples": 2,
+        "training": TRAINING,
+    }
+    said = {"problems": "school:m1-dev", "limit": 10, "lessons": 8, "repeats": 1, "exam_problems": 2}
+    watch = Cutting()
+    with pytest.raises(Cut):
+        tune(how=how, out=tmp_path / "t", watch=watch, **said)
+    assert not (tmp_path / "t" / "result.json").exists()
+    again = Cutting()
+    found = go_on(tmp_path / "t", again)
+    assert [step.step for step in again.steps] == [2], "of the second training the second step was cut"
+    first, second = found.rounds
+    assert first.trained is not None
+    assert second.trained is not None
+    with Store.read(second.runs[0]) as view:
+        assert view.info.parent == first.runs[0]
+        settings = view.config["settings"]
+    # The second round teaches with the first one's teacher, if that was better on the held-out problems.
+    mean = next(change for change in first.held_out if change.rule == "mean")
+    assert mean.difference.mean is not None
+    better = mean.difference.mean > 0
+    assert settings["teacher"] == (first.trained.spec if better else "school:teacher")
+    assert settings["students"] == ["school:student", first.trained.spec]
+    assert settings["seed"] == 1
+    if found.best:
+        assert found.teacher == found.rounds[found.best - 1].trained.spec  # type: ignore[union-attr]
+        (tested,) = found.tests
+        assert {change.rule for change in tested.alone} == {"greedy", "mean", "sc"}
+        assert {change.difference.n for change in tested.alone} == {6}
+    else:
+        assert any("no round was better" in note for note in found.notes)
+    assert "Round 2" in write_pages(found).read_text(encoding="utf-8")
+    assert go_on(tmp_path / "t").json() == found.json()
+
+
+def test_a_tuned_teacher_is_compared_alone_and_in_m1(school_run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("trl", reason="the extra train is not installed")
+    test = few(tmp_path / "test.jsonl", 4)
+    how = {"test": test, "test_samples": 2, "test_m1": True, "training": TRAINING | {"steps": 1}}
+    found = tune(school_run, how=how, exams="school:m1-dev-exams", out=tmp_path / "t", lessons=2, repeats=1)
+    (tested,) = found.tests
+    assert found.best == 1
+    assert {change.rule for change in tested.m1} >= {"greedy", "mean", "sc", "sum"}
+    assert found.teacher == f"school:{tmp_path / 't' / 'training' / 'model'}"

@@ -107,7 +107,7 @@ class TestMistakes:
         ("argv", "said"),
         [
             (["slove"], "no such command: slove; did you mean solve?"),
-            (["zzz"], "no such command: zzz; there are solve, score, pilot, refine, report, show"),
+            (["zzz"], "no such command: zzz; there are solve, score, pilot, tune, refine, report, show"),
             (["solve", "--lesons", "5"], "no such option: --lesons; did you mean --lessons?"),
             (["solve", "--lesson", "5"], "no such option: --lesson; did you mean --lessons?"),
             (["show", "run", "p", "q"], "too many arguments: q"),

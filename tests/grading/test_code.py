@@ -213,6 +213,35 @@ def test_a_key_is_the_same_each_time() -> None:
     assert judged(task, program).key == judged(task, program).key
 
 
+def test_each_given_input_has_its_own_time_to_show_how_a_program_acts() -> None:
+    task = problem(visible=("assert f(1000) is not None", "assert f(2000) is not None"))
+    slow = """
+import time
+def f(n):
+    until = time.process_time() + (0.55 if n in (1000, 2000) else 0)
+    while time.process_time() < until:
+        pass
+    return {}
+"""
+    # Together they take longer than one input may: the changed inputs, on which these differ, are still reached.
+    assert (
+        judged(task, slow.format("n")).key != judged(task, slow.format("n if n in (1000, 2000) else 0")).key
+    )
+
+
+def test_programs_that_never_end_on_a_changed_input_are_alike_there() -> None:
+    task = problem(visible=("assert f(1000) == 1000",))
+    endless = "def f(n):\n    while n != 1000:\n        {}\n    return n"
+    stubborn = "signal.setitimer(signal.ITIMER_PROF, 0)"  # until the limit that holds ends it
+    keys = {
+        judged(task, endless.format("pass")).key,
+        judged(task, endless.format("n + 1")).key,
+        judged(task, f"import signal\n{endless.format(stubborn)}").key,
+    }
+    assert len(keys) == 1
+    assert keys != {judged(task, "def f(n): return n").key}
+
+
 def test_texts_without_a_program() -> None:
     task = problem(visible=("assert f(1)",))
     assert grade(task, "I cannot solve this.") == Grade(GradeState.UNGRADABLE, 0.0)

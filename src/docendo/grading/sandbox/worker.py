@@ -45,12 +45,18 @@ _LONGEST = 100_000  # of one argument; the kernel takes 128 KiB
 
 def command_of(start: Start, modules: tuple[str, ...], settings: dict[str, Any]) -> list[str]:
     """The whole command that starts a sandbox and in it some of the modules of `inside`; the last one's `main` runs."""
-    settings = settings | {"uid": start.uid}
-    if start.same_python:
-        load, text = _LOAD, marshal.dumps(([(name, _code(name)) for name in modules], settings)).hex()
+    given = tuple(sorted((settings | {"uid": start.uid}).items()))
+    return [*start.command, *_sent(modules, given, start.same_python)]
+
+
+@functools.lru_cache(8)
+def _sent(modules: tuple[str, ...], settings: tuple[tuple[str, Any], ...], same_python: bool) -> list[str]:
+    """What Python is given to run: a loader, and in the arguments after it the modules and the last one's settings."""
+    if same_python:
+        load, text = _LOAD, marshal.dumps(([(name, _code(name)) for name in modules], dict(settings))).hex()
     else:
-        load, text = _COMPILE, repr(([(name, _source(name)) for name in modules], settings))
-    return [*start.command, load, *(text[i : i + _LONGEST] for i in range(0, len(text), _LONGEST))]
+        load, text = _COMPILE, repr(([(name, _source(name)) for name in modules], dict(settings)))
+    return [load, *(text[i : i + _LONGEST] for i in range(0, len(text), _LONGEST))]
 
 
 @functools.cache

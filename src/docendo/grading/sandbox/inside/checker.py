@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import gc
 import math
 import os
 import signal
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 
 
 ENOUGH_TIMEOUTS = 1  # of the tests of one list; the others then count as failed without being run
-TRIAL = 1  # seconds of processor time to see how a program acts: a changed input may be one that never ends
+# Seconds of processor time to see how a program acts, on an input of the visible tests and on a changed one, which may
+# be one on which it never ends.
+GIVEN, CHANGED = 1.0, 0.25
 EXTRACTION = 5.0  # seconds of processor time to find the program in a text
 MOST_SHOWN = 300  # characters of a value in a description
 
@@ -38,6 +41,7 @@ def main(settings: dict[str, Any]) -> None:
     rights.give_up(settings)
     signal.signal(signal.SIGALRM, _late)
     signal.signal(signal.SIGVTALRM, _late)
+    gc.freeze()  # so that a fork's collections do not touch, and thereby copy, what all forks share
     with socket.socket(fileno=0) as door:
         while True:
             mark, pipes, _, _ = socket.recv_fds(door, 1, 2)
@@ -127,7 +131,6 @@ def _space(test: dict[str, Any], program: Link, job: dict[str, Any]) -> dict[str
         for name, kind in space.items()
         if isinstance(kind, type) and kind.__module__ == "setup" and kind.__name__ == name
     }
-    program.load()
     wanted = set()
     source = test.get("assert") or test.get("check")
     if source:
@@ -136,8 +139,7 @@ def _space(test: dict[str, Any], program: Link, job: dict[str, Any]) -> dict[str
         wanted.add(job["entry_point"])
     if job["entry_point"] and "args" not in test:
         wanted.discard("candidate")
-    for name in sorted(wanted):
-        value = program.ask({"name": name})["value"]
+    for name, value in program.load(sorted(wanted)).items():
         if isinstance(value, Remote):
             value = Remote(program, value.number, name)
         space[name] = value
@@ -272,45 +274,45 @@ def _key(program: Link, inputs: Inputs, count: int, timeouts: int, source: str) 
 
 def _actions(program: Link, inputs: Inputs, count: int) -> Iterator[Callable[[], Any]]:
     """What is done to see how a program acts, in a fixed order."""
-    for text in inputs.texts + behaviour.generated_texts(inputs.texts, count):
-        yield functools.partial(_words_printed, program, text)
+    for text in inputs.texts:
+        yield functools.partial(_words_printed, program, text, GIVEN)
+    for text in behaviour.generated_texts(inputs.texts, count):
+        yield functools.partial(_words_printed, program, text, CHANGED)
     calls = [wire.unpack(call, records=program.records) for call in inputs.calls]
-    names = sorted({name for name, _, _ in calls})
+    names, given = sorted({name for name, _, _ in calls}), len(calls)
     for name in names:
         own = [(args, kwargs) for called, args, kwargs in calls if called == name]
         new = behaviour.generated(own, count // len(names), tuple(program.records))
         calls += [[name, args, kwargs] for args, kwargs in new]
-    session = Session(program)
-    for name, args, kwargs in calls:
-        yield functools.partial(session.call, name, args, kwargs)
+    session = Session(program, names)
+    for i, (name, args, kwargs) in enumerate(calls):
+        yield functools.partial(session.call, name, args, kwargs, GIVEN if i < given else CHANGED)
 
 
-def _words_printed(program: Link, text: str) -> str:
-    return " ".join(program.run(text, TRIAL).split())
+def _words_printed(program: Link, text: str, seconds: float) -> str:
+    return " ".join(program.run(text, seconds).split())
 
 
 class Session:
     """One process of the program for many calls, replaced when it dies and before its time can run out."""
 
-    def __init__(self, program: Link) -> None:
-        self._program, self._until = program, 0.0
+    def __init__(self, program: Link, names: list[str]) -> None:
+        self._program, self._names, self._until = program, names, 0.0
         self._functions: dict[str, Any] = {}
 
-    def call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> list[Any]:
+    def call(self, name: str, args: list[Any], kwargs: dict[str, Any], seconds: float) -> list[Any]:
         """Call a function of the program; returns its value, and its arguments where they changed."""
         if time.monotonic() > self._until:
             self._program.end()
-            self._functions.clear()
-            self._program.load(TRIAL)
+            self._functions = self._program.load(self._names, GIVEN)
             self._until = time.monotonic() + self._program.seconds / 8
-        if name not in self._functions:
-            self._functions[name] = self._program.ask({"name": name})["value"]
         self._until, until = (
             0.0,
             self._until,
         )  # a call that does not come back leaves no process to go on with
         try:
-            reply = self._program.ask({"call": self._functions[name], "args": args, "kwargs": kwargs})
+            function = self._functions[name]
+            reply = self._program.ask({"call": function, "args": args, "kwargs": kwargs, "trial": seconds})
         except Exception:
             self._until = until
             raise

@@ -74,15 +74,22 @@ class Link:
         except (OutOfTime, Died) as error:
             self.fault = [type(error).__name__, "the program cannot be compiled", None]
 
-    def load(self, cpu: int | None = None) -> None:
-        """Load the program in a fresh process, for `cpu` seconds or as long as a test has; raises what it raises."""
-        reply = self._begin({"records": list(self.records), "cpu": cpu})
+    def load(self, names: Iterable[str], trial: float | None = None) -> dict[str, Any]:
+        """Load the program in a fresh process, within `trial` seconds of processor time if given.
+
+        Returns what these of its names stand for; raises what it raises, or that a name is not there.
+        """
+        reply = self._begin({"records": list(self.records), "names": list(names), "trial": trial})
         if reply.get("error"):
             reraise(reply["error"])
+        found = reply.get("names")
+        if type(found) is not dict or set(found) != set(names):
+            raise Died("the program's process answers what was not asked")
+        return found
 
-    def run(self, text: str, cpu: int | None = None) -> str:
+    def run(self, text: str, trial: float | None = None) -> str:
         """Run the program whole in a fresh process, and return what it printed; raises what it raises."""
-        reply = self._begin({"stdin": text, "cpu": cpu})
+        reply = self._begin({"stdin": text, "trial": trial})
         self._state = "ending"
         if reply.get("error"):
             reraise(reply["error"])

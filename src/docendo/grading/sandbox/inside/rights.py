@@ -7,7 +7,10 @@ import resource
 
 TYPE_CHECKING = False  # not from typing, whose import would slow down the start of every program
 if TYPE_CHECKING:
+    import signal
     from typing import Any
+else:
+    import _signal as signal  # see `runner`
 
 
 def give_up(settings: dict[str, Any]) -> None:
@@ -41,3 +44,8 @@ def give_up(settings: dict[str, Any]) -> None:
 def limit_cpu(seconds: int) -> None:
     """End this process after so many seconds of processor time; its children start at nothing again."""
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+
+
+def limit_trial(seconds: float) -> None:
+    """End this process after so much more processor time; a program could switch it off, unlike `limit_cpu`."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)

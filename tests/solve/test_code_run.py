@@ -203,7 +203,8 @@ def test_a_killed_run_of_a_real_server_runs_no_program_twice(tmp_path: Path) -> 
     assert not [key for key, session in sent if key in recorded and recorded[key] < session]
     workers = len(os.sched_getaffinity(0))
     starts = len(log.read_text().splitlines())
-    for_each_process = 2 + workers  # a trial with its checker, and a checker for each worker
+    # A trial with its checker; for each worker a checker, and a sandbox for the program that never came.
+    for_each_process = 2 + 2 * workers
     assert before >= 30
     assert starts <= len(verdicts) + 2 * for_each_process + workers
     assert {row.session for row in verdicts} == {1, 2}

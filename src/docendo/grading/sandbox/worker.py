@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import time
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -69,8 +70,28 @@ def _code(name: str) -> Any:
     return compile(_source(name), name, "exec", dont_inherit=True, optimize=2)
 
 
+@dataclass(slots=True)
+class _Fresh:
+    """A sandbox that no program has been in yet, with our ends of its two pipes."""
+
+    process: subprocess.Popen[bytes]
+    start: Start
+    target: int
+    source: int
+
+    def close(self) -> None:
+        """Close our ends of its pipes; safe to call twice."""
+        for fd in (self.target, self.source):
+            if fd >= 0:
+                os.close(fd)
+        self.target = self.source = -1
+
+
 class Judge:
     """One checker, kept from job to job, and a fresh sandbox for the program of each.
+
+    Where jobs follow each other the next one's sandbox is started while the present one is at work, and the last one's
+    end is waited for then too: starting and ending is waiting for the kernel for the most part.
 
     Args:
         sandbox: the isolation.
@@ -81,6 +102,9 @@ class Judge:
         self._sandbox, self._limits = sandbox, limits
         self._settings = {name: getattr(limits, name) for name in Limits.__slots__}
         self._checker: tuple[subprocess.Popen[bytes], socket.socket, Start] | None = None
+        self._next: _Fresh | None = None
+        self._ending: _Fresh | None = None
+        self._jobs = 0
 
     def judge(self, job: dict[str, Any], until_closed: int | None = None) -> dict[str, Any]:
         """Judge one job; `until_closed` is a descriptor whose end means that nobody waits for the result any more.
@@ -90,34 +114,60 @@ class Judge:
             "broken" (a sandbox did not start or died; "trouble" then has what it said).
         """
         door = self._door()
-        program, start, target, source = self._start_program()
+        own = self._fresh()
         result: dict[str, Any] = {"program": None, "start": 0, "cut": False, "key": None, "ended": "done"}
         result |= {"visible": [], "hidden": [], "trouble": ""}
         deadline = time.monotonic() + self._limits.program_seconds
         try:
-            socket.send_fds(door, [b"J"], [target, source])
+            socket.send_fds(door, [b"J"], [own.target, own.source])
             wire.write_frame(door.fileno(), wire.pack(job), deadline)
-            os.close(target)
-            os.close(source)
-            target = source = -1
-            while _gather(result, self._next(door, deadline, until_closed)):
+            own.close()
+            self._meanwhile()
+            while _gather(result, self._heard(door, deadline, until_closed)):
                 pass
         except wire.Late:
             result["ended"] = "late"
         except (wire.WireError, OSError):
             result["ended"] = "broken"
         finally:
-            for fd in (target, source):
-                if fd >= 0:
-                    os.close(fd)
-            said = _end(program, start)
+            own.close()
+            _kill(own.process)
+            self._ending = own
         if result["ended"] != "done":
+            said = self._reap()
             result["trouble"] = self.close() or said
         elif result["program"] is not None and _never_started(result):
-            result["trouble"] = said
+            result["trouble"] = self._reap()
+        elif own.start.stop is not None:
+            self._reap()
         return result
 
-    def _next(self, door: socket.socket, deadline: float, until_closed: int | None) -> dict[str, Any]:
+    def _meanwhile(self) -> None:
+        """What can be done while the checker is at work: see the last sandbox out, and start the next."""
+        self._reap()
+        self._jobs += 1
+        if self._jobs > 1:  # the first job is often the only one
+            with contextlib.suppress(OSError):  # no fault of the job at work; the next one will tell of it
+                self._next = self._started()
+
+    def _fresh(self) -> _Fresh:
+        """The sandbox that was started beforehand, unless it died while it waited, or a new one."""
+        fresh, self._next = self._next, None
+        if fresh is not None and fresh.process.poll() is not None:
+            self._discard(fresh)
+            fresh = None
+        return fresh or self._started()
+
+    def _reap(self) -> str:
+        """Wait for the end of the last sandbox, if that is still due; returns what it said."""
+        ending, self._ending = self._ending, None
+        return _end(ending.process, ending.start) if ending is not None else ""
+
+    def _discard(self, fresh: _Fresh) -> None:
+        fresh.close()
+        _end(fresh.process, fresh.start)
+
+    def _heard(self, door: socket.socket, deadline: float, until_closed: int | None) -> dict[str, Any]:
         watched = [door.fileno()] + ([until_closed] if until_closed is not None else [])
         ready, _, _ = select.select(watched, [], [], max(0.0, deadline - time.monotonic()))
         if until_closed in ready:
@@ -137,19 +187,24 @@ class Judge:
             self._checker = process, ours, start
         return self._checker[1]
 
-    def _start_program(self) -> tuple[subprocess.Popen[bytes], Start, int, int]:
+    def _started(self) -> _Fresh:
         down, target = os.pipe()
         source, up = os.pipe()
-        start = self._sandbox.start(self._limits, 1)
+        # Two programs' sandboxes may be there at once, and get different users.
+        start = self._sandbox.start(self._limits, 1 + self._jobs % 2)
         try:
-            program = _spawn(start, _RUNNER, self._settings, down, up)
+            process = _spawn(start, _RUNNER, self._settings, down, up)
         finally:
             os.close(down)
             os.close(up)
-        return program, start, target, source
+        return _Fresh(process, start, target, source)
 
     def close(self) -> str:
-        """End the checker, and return what it had to say (on standard error) of its end."""
+        """End all there is, and return what the checker had to say (on standard error) of its end."""
+        self._reap()
+        if self._next is not None:
+            self._discard(self._next)
+            self._next = None
         if self._checker is None:
             return ""
         process, door, start = self._checker
@@ -194,14 +249,19 @@ def _end(process: subprocess.Popen[bytes], start: Start) -> str:
     """Kill a sandbox with everything in it; return the end of what it wrote to standard error."""
     if start.stop is not None:
         subprocess.run(start.stop, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    _kill(process)
     process.wait()
     assert process.stderr is not None
     os.set_blocking(process.stderr.fileno(), False)
     with process.stderr as stream:
         said = stream.read(4096) or b""
     return said.decode("utf-8", "replace").strip()[-500:]
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    if process.returncode is None:  # not waited for, so that the number is still its own
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def main() -> None:

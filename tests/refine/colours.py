@@ -11,10 +11,12 @@ import json
 import random
 import re
 from collections.abc import Callable
+from pathlib import Path
 
+from docendo.models.endpoint.mock import Answer, MockServer, Request
 from docendo.models.scripted import ScriptedModel
 from docendo.refine.task import Task
-from docendo.types import Call, Problem, Reply
+from docendo.types import Call, Problem, Reply, Sampling
 
 COLOURS = ("red", "green", "blue", "white", "black", "brown", "grey", "pink", "gold", "teal", "cyan", "lime")
 THINGS = ("cup", "hat", "door", "boat", "chair", "lamp", "stone", "leaf", "coat", "bell", "drum", "kite")
@@ -109,3 +111,26 @@ def models(teacher: Script = teaching, *students: Script, batched: bool = False)
     for number, student in enumerate(students, 1):
         made[f"student{number}"] = ScriptedModel(f"student{number}", student, batched=batched)
     return made
+
+
+def speak(request: Request) -> Answer:
+    """The scripted teacher and student, told apart by what they are asked."""
+    value = request.json
+    turns = tuple((m["role"], m["content"]) for m in value["messages"])
+    system = turns[0][1]
+    purpose = "exam"
+    if "You write worked examples" in system:
+        purpose = "rewrite" if "got wrong" in turns[1][1] else "propose"
+    elif "You read where they failed" in system:
+        purpose = "reflect"
+    call = Call("m", turns, Sampling(), purpose=purpose)
+    said = {"exam": answer_by_examples, "reflect": reflect}.get(purpose, write_set)(call)
+    return Answer.chat(said, usage={"prompt_tokens": 50, "completion_tokens": 9})
+
+
+SMALL = ["--examples", "6", "--rounds", "2", "--beam", "2", "--minibatch", "12", "--reflections", "2"]
+
+
+def typed(server: MockServer, rows: Path, *more: str) -> list[str]:
+    models = ["--teacher", "openai:big", "--student", "openai:small", "--base-url", server.url]
+    return ["refine", f"labels:{rows}?labels=no,yes", *models, *SMALL, *more]

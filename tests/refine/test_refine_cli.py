@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import fields
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from colours import answer_by_examples, models, reflect, task, teaching, write_set
+from colours import models, task, teaching, typed
 
 from docendo.cli import main, parser
 from docendo.cli.refining import REFINING, SWITCHES, given
-from docendo.models.endpoint.mock import Answer, MockServer, Request
+from docendo.models.endpoint.mock import MockServer
 from docendo.refine.plan import Refining
 from docendo.refine.run import refine
 from docendo.report import write_report
-from docendo.types import Call, Lesson, Sampling
+from docendo.types import Call, Lesson
 
 SMALL = [
     "--examples",
@@ -35,52 +34,12 @@ SMALL = [
 ]
 
 
-def speak(request: Request) -> Answer:
-    """The scripted teacher and student, told apart by what they are asked."""
-    value = request.json
-    turns = tuple((m["role"], m["content"]) for m in value["messages"])
-    system = turns[0][1]
-    purpose = "exam"
-    if "You write worked examples" in system:
-        purpose = "rewrite" if "got wrong" in turns[1][1] else "propose"
-    elif "You read where they failed" in system:
-        purpose = "reflect"
-    call = Call("m", turns, Sampling(), purpose=purpose)
-    said = {"exam": answer_by_examples, "reflect": reflect}.get(purpose, write_set)(call)
-    return Answer.chat(said, usage={"prompt_tokens": 50, "completion_tokens": 9})
-
-
-@pytest.fixture
-def server() -> Iterator[MockServer]:
-    with MockServer(speak) as started:
-        yield started
-
-
-@pytest.fixture
-def rows(tmp_path: Path) -> Path:
-    path = tmp_path / "glow.jsonl"
-    named = [
-        {"text": p.question, "label": p.answer, "split": part}
-        for part in ("pool", "exam", "validation", "test")
-        for p in task().part(part)[:40]
-    ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in named))
-    return path
-
-
-def typed(server: MockServer, rows: Path, *more: str) -> list[str]:
-    models = ["--teacher", "openai:big", "--student", "openai:small", "--base-url", server.url]
-    return ["refine", f"labels:{rows}?labels=no,yes", *models, *SMALL, *more]
-
-
 def test_a_run_as_typed(
     server: MockServer,
     rows: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "none")
     out = tmp_path / "run"
     assert main(typed(server, rows, "--out", str(out), "--instruction", "Say whether it glows.")) == 0
     said, progress = capsys.readouterr()
@@ -123,9 +82,7 @@ def test_a_budget_as_typed(
     rows: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "none")
     out = tmp_path / "run"
     assert main(typed(server, rows, "--out", str(out), "--budget", "300 calls")) == 0
     said = capsys.readouterr().out
@@ -142,9 +99,7 @@ def test_a_dry_run_asks_nothing_and_forecasts_what_a_run_then_asks(
     rows: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "none")
     for way in (("reflect", "teacher"), ("propose", "teacher"), ("sample", "train"), ("random", "train")):
         said = ["--search", way[0], "--start", way[1], "--json", "--quiet"]
         assert main(typed(server, rows, "--dry-run", *said)) == 0

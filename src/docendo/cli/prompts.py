@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 
 from rich.text import Text
 
@@ -45,6 +46,7 @@ def _show(style: Prompts, source: str) -> None:
         ("teacher", style.teach(taught)),
         ("student", style.examine(Lesson((example,)), rest[0] if rest else taught)),
     ]
+    asked += _refining(style, taught, example)
     console = Ink()
     for role, prompt in asked:
         console.print(Text(f"What a {role} is asked", style="bold"))
@@ -52,6 +54,26 @@ def _show(style: Prompts, source: str) -> None:
         console.print()
     if style.stop:
         console.print(dim(f"Replies end at {', '.join(map(repr, style.stop))}."))
+
+
+def _refining(style: Prompts, problem: Problem, example: Example) -> list[tuple[str, Prompt]]:
+    """What a teacher is asked by `docendo refine`, where the style has it and the problem is of a kind for it."""
+    if problem.kind == "code" or problem.answer is None or not style.has("rewrite.j2"):
+        return []
+    from docendo.refine.nouns import Failure  # only here: it brings more than showing a prompt needs
+    from docendo.refine.task import PARTS, Task
+
+    pool, exam, kept, asked = ((replace(problem, id=part),) for part in PARTS)
+    task = Task("task", str(problem.meta.get("instruction", "")), pool, exam, kept, asked)
+    lesson = Lesson((example,))
+    failures = [Failure("student", problem, "(the answer)", "(how it came there)", ("", 0))]
+    found: list[tuple[str, Prompt]] = []
+    if style.has("propose.j2"):
+        found.append(("propose", style.propose(task, 8, [problem])))
+    if style.has("reflect.j2"):
+        found.append(("reflect", style.reflect(task, lesson, failures)))
+    found.append(("rewrite", style.rewrite(task, lesson, failures, ["(what it made of them)"], 8)))
+    return [(f"teacher who is to {name} (docendo refine)", prompt) for name, prompt in found]
 
 
 def _example(problem: Problem) -> Example:

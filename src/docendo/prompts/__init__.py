@@ -170,6 +170,10 @@ class Prompts:
         values = {"failures": tuple(failures), "reflections": tuple(reflections), "count": count}
         return self._render("rewrite.j2", task=task, lesson=lesson, **values)
 
+    def has(self, name: str) -> bool:
+        """Whether the style has a template of that file name."""
+        return name in self._templates
+
     def stops(self, name: str) -> tuple[str, ...]:
         """The texts at which replies to one template end."""
         return self._stops.get(name, ())

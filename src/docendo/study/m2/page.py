@@ -11,7 +11,7 @@ from docendo import __version__
 from docendo.errors import StoreError
 from docendo.report.numbers import NONE, count, percent, points
 from docendo.study.m2.analyse import Apart, Results, Row, Shown, Trainings
-from docendo.study.m2.plan import ANALYSIS, EXPECTED, PRIMARY, SECONDARY, UNTUNED, Plan
+from docendo.study.m2.plan import ANALYSIS, CHOSEN, EXPECTED, PRIMARY, SECONDARY, UNTUNED, Plan
 from docendo.study.words import compared, gain, sentence, share, table, verdict
 
 _SLICE = (
@@ -241,10 +241,10 @@ def _method(plan: Plan, results: Results) -> list[str]:
         f"on `{plan.exams}` by {' and '.join(f'`{s}`' for s in plan.students)} ({lessons}; all else as by default). "
         f"Tested: `{plan.tested}`. No question is in two of these sets, nor in any schooling.",
         f"Pairs: scores that differ by more than {plan.margin:g} and by more than 1.645 standard errors of the exams' "
-        "luck, at most 4 a problem; all arms as many as the one that has fewest.",
+        f"luck, at most {plan.per_problem} a problem; all arms as many as the one that has fewest.",
         f"Training: DPO by TRL, all weights ({training}; steps and batch are the same for every arm).",
         *ANALYSIS,
-        "Margin, rate, likelihood weight, exams and the read-out were chosen on `school:m2-dev`.",
+        *CHOSEN,
         "Everything but the two declared comparisons is exploratory, and not corrected for being many.",
         _WORLD,
     ]

@@ -126,9 +126,8 @@ def run_study(plan: Plan, out: str | Path, watched: Watched = unwatched) -> Stud
 
 def settings_of(plan: Plan, seed: int) -> TrainSettings:
     """How every arm is trained: no looks at validation pairs, which could end one sooner than another."""
-    return TrainSettings(
-        **{"evaluate_every": 0, "epochs": 100, "threads": 1, "device": "cpu", "seed": seed, **plan.training}
-    )
+    own = {"evaluate_every": 0, "checkpoint_every": 10, "epochs": 100, "threads": 1, "device": "cpu"}
+    return TrainSettings(**{**own, "seed": seed, **plan.training})
 
 
 def read_lessons(run: Run) -> list[Studied]:
@@ -199,7 +198,9 @@ def _pairs(plan: Plan, ranked: Mapping[str, list[Studied]]) -> dict[tuple[Arm, i
     sets = {}
     for arm in plan.arms:
         for seed in plan.seeds:
-            settings = PairSettings(lam=arm.lam, margin=plan.margin, validation=0.0, seed=seed)
+            settings = PairSettings(
+                lam=arm.lam, margin=plan.margin, per_problem=plan.per_problem, validation=0.0, seed=seed
+            )
             try:
                 sets[arm, seed] = pairs_among(ranked[arm.exams], settings)
             except DataError as error:

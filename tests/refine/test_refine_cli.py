@@ -13,10 +13,11 @@ from colours import models, task, teaching, typed
 from docendo.cli import main, parser
 from docendo.cli.refining import REFINING, SWITCHES, given
 from docendo.models.endpoint.mock import MockServer
+from docendo.refine.config import WORDS
 from docendo.refine.plan import Refining
 from docendo.refine.run import refine
 from docendo.report import write_report
-from docendo.types import Call, Lesson
+from docendo.types import Call, Lesson, Problem
 
 SMALL = [
     "--examples",
@@ -110,6 +111,12 @@ def test_a_dry_run_asks_nothing_and_forecasts_what_a_run_then_asks(
         assert forecast["total"]["calls"]["low"] <= asked <= forecast["total"]["calls"]["high"]
     assert main(typed(server, rows, "--dry-run")) == 0
     assert "nothing was asked" in capsys.readouterr().out
+
+
+def test_the_command_and_the_run_file_know_the_same_settings() -> None:
+    typed = parser().parse_args(["refine"])
+    for field in WORDS.known:
+        assert hasattr(typed, field) or field in ("train", "validation", "test", "name"), field
 
 
 def test_help_names_the_defaults_that_hold() -> None:
@@ -221,3 +228,31 @@ def test_exports_have_the_set_in_every_form(tmp_path: Path) -> None:
     }
     bare = Lesson(tuple(type(e)(e.question, "", e.answer) for e in best.examples))
     assert [f["prefix"] for f in as_dspy(task(), bare)["signature"]["fields"]] == ["Question:", "Answer:"]
+
+
+def test_worked_maths_goes_the_same_road(tmp_path: Path) -> None:
+    numbers = [Problem(str(n), f"What is {n} and {n * 7}?", answer=str(8 * n)) for n in range(3, 83)]
+
+    def count(call: Call) -> str:
+        if call.purpose in ("propose", "rewrite"):
+            rows = [
+                {"question": f"{call.sample + i} boxes of {i + 2}?", "reasoning": "Multiply.", "answer": "9"}
+                for i in range(4)
+            ]
+            return json.dumps(rows)
+        asked = call.prompt[-1][1]
+        if call.purpose == "reflect":
+            return "They do not add."
+        n = int(asked.split()[2])
+        return f"Final answer: \\boxed{{{8 * n if n % 3 else 0}}}"
+
+    run = refine(
+        numbers, out=tmp_path / "run", models=models(count, count), teacher="teacher", students=["student1"],
+        examples=4, rounds=2, beam=2, minibatch=8, reflections=2,
+    )  # fmt: skip
+    summary = run.summary()
+    assert summary.rounds[-1].readouts[0].f1 is None
+    assert 0.5 < summary.rounds[-1].readouts[0].accuracy.mean < 0.8
+    assert summary.changes["students"].accuracy.mean == 0.0
+    assert {c.how for c in summary.candidates.values()} == {"none", "proposed", "rewritten"}
+    assert "Test accuracy by round" in write_report(run.folder).read_text(encoding="utf-8")

@@ -54,8 +54,8 @@ class Progress:
     def finished(self, whole: Round) -> None:
         """A round is whole."""
         made = [c for c in whole.candidates if c.how != "none"]
-        lost = f", {many(len(whole.rejections), 'reply').replace('replys', 'replies')} of no use"
-        self._say(f"round {whole.number}: {many(len(made), 'new set')}{lost if whole.rejections else ''}")
+        lost = f", {len(whole.rejections):,} of no use" if whole.rejections else ""
+        self._say(f"round {whole.number}: {many(len(made), 'new set')}{lost}")
 
     def _so_far(self) -> str:
         count = self._meter.total() if self._meter is not None else None

@@ -2,7 +2,8 @@
 
 Inside there is no network, no host process, no /proc, no device but /dev/null, no file but Python's own, read-only, and
 a small private /tmp. Run by root, the process becomes a user that owns nothing (another one for each sandbox at work,
-so that limits on processes hold, which for root they do not); run by anybody else, it is in a user namespace.
+so that limits on processes hold, which for root they do not); run by anybody else, it is in a user namespace. Where
+control groups that count memory can be made it is in some of its own as well.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from docendo.grading.sandbox import cgroup
 from docendo.grading.sandbox.base import Limits, Start
 from docendo.grading.sandbox.seccomp import filter_program
 
@@ -26,6 +28,7 @@ class Bubblewrap:
 
     def __init__(self) -> None:
         self._program = shutil.which("bwrap")
+        self._places: list[cgroup.Parent] | None = None
         self._python = Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
 
     def missing(self) -> str | None:
@@ -70,7 +73,11 @@ class Bubblewrap:
             command += ["--seccomp", str(fds[0])]
         command += [str(self._python), *_FLAGS, "-c"]
         uid = _UIDS + os.getpid() % (1 << 20) * _SLOTS + slot if root else None
-        return Start(command, tuple(fds), uid)
+        if self._places is None:
+            places = cgroup.usable(limits)
+            # Without memory they would bound nothing that a user of its own does not, and they cost time.
+            self._places = places if any("memory" in place.controllers for place in places) else []
+        return Start(command, tuple(fds), uid, groups=cgroup.make(self._places, limits, slot))
 
     def _needed(self) -> list[str]:
         """What Python needs to start: itself, its library, the shared ones."""

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from docendo.grading.sandbox import cgroup
 from docendo.grading.sandbox.base import Limits, Sandbox, Start
 from docendo.grading.sandbox.choose import named
 from docendo.grading.sandbox.inside import wire
@@ -231,7 +232,9 @@ def _gather(result: dict[str, Any], message: dict[str, Any]) -> bool:
 def _spawn(
     start: Start, modules: tuple[str, ...], settings: dict[str, Any], stdin: int, stdout: int
 ) -> subprocess.Popen[bytes]:
+    doors: list[int] = []
     try:
+        doors = cgroup.entrances(start.groups)
         return subprocess.Popen(
             command_of(start, modules, settings),
             stdin=stdin,
@@ -239,10 +242,20 @@ def _spawn(
             stderr=subprocess.PIPE,
             pass_fds=start.pass_fds,
             start_new_session=True,
+            # Safe here: this process has one thread. The child goes in itself, so that nothing of it starts outside.
+            preexec_fn=functools.partial(_enter, doors) if doors else None,
         )
+    except (OSError, subprocess.SubprocessError) as error:
+        cgroup.remove(start.groups)
+        raise OSError(f"a sandbox cannot be started ({error})") from error
     finally:
-        for fd in start.pass_fds:
+        for fd in (*doors, *start.pass_fds):
             os.close(fd)
+
+
+def _enter(groups: list[int]) -> None:
+    for group in groups:
+        os.write(group, b"0")
 
 
 def _end(process: subprocess.Popen[bytes], start: Start) -> str:
@@ -251,6 +264,7 @@ def _end(process: subprocess.Popen[bytes], start: Start) -> str:
         subprocess.run(start.stop, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     _kill(process)
     process.wait()
+    cgroup.remove(start.groups)
     assert process.stderr is not None
     os.set_blocking(process.stderr.fileno(), False)
     with process.stderr as stream:

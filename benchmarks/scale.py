@@ -2,6 +2,7 @@
 
     python benchmarks/scale.py --calls 50000
     python benchmarks/scale.py --calls 1000000 --folder runs/scale
+    python benchmarks/scale.py --rivals PYTHON     # one with litellm and inspect_ai, beside them
 
 The server is a process of its own. `docendo.solve` runs with a store in a process of its own too, whose peak memory
 is reported; so does the bare client, the best that we could write with the same HTTP library and nothing around
@@ -22,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from docendo.models.endpoint.mock import Answer, MockServer, Request
 LESSONS, EXAM, REPEATS = 24, 3, 3
 EACH = LESSONS * EXAM * REPEATS  # exam calls a problem
 CONCURRENCY = 64
+PROMPT = "Here is a worked problem.\n" + "Take one and add what is asked.\n" * 3 + "What is {} plus 7?"
 
 
 def reply(request: Request) -> Answer:
@@ -40,7 +42,9 @@ def reply(request: Request) -> Answer:
     seed = value.get("seed", 0)
     text = f"Take {seed} and add what is asked.\nAnswer: {seed % 7}"
     prompt = len(request.body) // 4
-    return Answer.chat(text, usage={"prompt_tokens": prompt, "completion_tokens": 16})
+    return Answer.chat(
+        text, usage={"prompt_tokens": prompt, "completion_tokens": 16, "total_tokens": prompt + 16}
+    )
 
 
 def serve() -> None:
@@ -109,7 +113,6 @@ def bare(url: str, calls: int) -> dict[str, float]:
     """
     import httpx2
 
-    prompt = "Here is a worked problem.\n" + "Take one and add what is asked.\n" * 3 + "What is {} plus 7?"
     to, raw = httpx2.URL(f"{url}/chat/completions"), [(b"content-type", b"application/json")]
     timeout: dict[str, float | None] = {"connect": 10.0, "read": 60.0, "write": 60.0, "pool": None}
     numbers = itertools.count()
@@ -118,7 +121,7 @@ def bare(url: str, calls: int) -> dict[str, float]:
         for i in numbers:
             if i >= calls:
                 return
-            messages = [{"role": "user", "content": prompt.format(i // REPEATS)}]
+            messages = [{"role": "user", "content": PROMPT.format(i // REPEATS)}]
             body = {"model": "mock", "messages": messages, "temperature": 0.7, "max_tokens": 128, "seed": i}
             request = httpx2.Request(
                 "POST", to, headers=raw, content=json.dumps(body), extensions={"timeout": timeout}
@@ -140,6 +143,63 @@ def bare(url: str, calls: int) -> dict[str, float]:
         return found
 
     return asyncio.run(main())
+
+
+def at_once(ask: Callable[[str, int], Awaitable[str]], calls: int) -> Coroutine[Any, Any, dict[str, float]]:
+    """Ask all of the bare client's prompts by another library, as many at once."""
+    numbers = itertools.count()
+
+    async def work() -> None:
+        for i in numbers:
+            if i >= calls:
+                return
+            assert await ask(PROMPT.format(i // REPEATS), i)
+
+    async def main() -> dict[str, float]:
+        await ask("What is 1 plus 1?", 0)  # what is set up at the first call is no part of a call
+        began = time.perf_counter(), time.process_time()
+        await asyncio.gather(*(work() for _ in range(CONCURRENCY)))
+        return used(began, calls)
+
+    return main()
+
+
+def with_litellm(url: str, calls: int) -> dict[str, float]:
+    import litellm
+
+    async def ask(prompt: str, i: int) -> str:
+        reply = await litellm.acompletion(
+            model="openai/mock",
+            api_base=url,
+            api_key="none",
+            messages=[{"role": "user", "content": prompt}],
+            temperature=0.7,
+            max_tokens=128,
+            seed=i,
+        )
+        return str(reply.choices[0].message.content)
+
+    return asyncio.run(at_once(ask, calls))
+
+
+def with_inspect(url: str, calls: int) -> dict[str, float]:
+    from inspect_ai.model import GenerateConfig, get_model
+
+    model = get_model(
+        "openai-api/mock/mock",
+        base_url=url,
+        api_key="none",
+        config=GenerateConfig(max_connections=CONCURRENCY),
+    )
+
+    async def ask(prompt: str, i: int) -> str:
+        config = GenerateConfig(temperature=0.7, max_tokens=128, seed=i)
+        return str((await model.generate(prompt, config=config)).completion)
+
+    return asyncio.run(at_once(ask, calls))
+
+
+RIVALS = {"litellm": with_litellm, "inspect_ai": with_inspect}
 
 
 def apart(what: str, url: str, calls: int, folder: Path, python: str = sys.executable) -> dict[str, float]:
@@ -166,19 +226,22 @@ def main() -> int:
     )
     parser.add_argument("--calls", type=int, default=50_000, help="exam calls")
     parser.add_argument("--bare-calls", type=int, default=20_000, help="calls of the bare client, twice")
+    parser.add_argument("--rivals", metavar="PYTHON", help="an interpreter that has litellm and inspect_ai")
     parser.add_argument("--folder", type=Path, help="keep the run here")
-    parser.add_argument("--as", dest="part", choices=("server", "road", "bare"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--as", dest="part", choices=("server", "road", "bare", *RIVALS), help=argparse.SUPPRESS
+    )
     parser.add_argument("--url", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.part == "server":
         serve()
         return 0
     if given.part is not None:
-        part: dict[str, Any] = (
-            road(given.url, given.calls, given.folder)
-            if given.part == "road"
-            else bare(given.url, given.calls)
-        )
+        part: dict[str, Any]
+        if given.part == "road":
+            part = road(given.url, given.calls, given.folder)
+        else:
+            part = {"bare": bare, **RIVALS}[given.part](given.url, given.calls)
         print(json.dumps(part))
         return 0
     scratch = Path(tempfile.mkdtemp())
@@ -188,9 +251,15 @@ def main() -> int:
             show("bare client", before)
             found = apart("road", url, given.calls, given.folder or scratch / "run")
             after = apart("bare", url, given.bare_calls, scratch)
+            rivals = {
+                name: apart(name, url, given.bare_calls, scratch, given.rivals)
+                for name in (RIVALS if given.rivals else ())
+            }
         show("bare again", after)
         both = {name: before[name] + after[name] for name in ("calls", "seconds", "cpu")}
         show("docendo.solve", found, both)
+        for name, rival in rivals.items():
+            show(name, rival, both)
         size = (given.folder or scratch / "run").joinpath("run.sqlite").stat().st_size / 2**20
         print(f"with the summary: peak {found['with_summary_mb']:.0f} MB; the store: {size:,.0f} MB")
         return 0 if found["with_summary_mb"] < 400 else 1

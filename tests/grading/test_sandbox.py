@@ -177,6 +177,51 @@ exec {sys.executable} "$@"
     assert {line.split()[1] for line in lines if line.startswith("kill ")} == named
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+        "Error response from daemon: No such image: python:3-slim",
+    ],
+    ids=["no daemon", "no image"],
+)
+def test_what_a_container_engine_complains_of_is_told(
+    said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    engine = tmp_path / "podman"
+    engine.write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 125\n")
+    engine.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(SandboxError) as error:
+        grade(PROBLEM, RIGHT, sandbox="podman")
+    assert said in str(error.value)
+    assert "docker pull docker.io/library/python:3." in str(error.value)
+
+
+def test_an_engine_that_stops_working_half_way_judges_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    engine, down = tmp_path / "docker", tmp_path / "down"
+    engine.write_text(
+        f"""#!/bin/sh
+[ "$1" = run ] || exit 0
+[ -e {down} ] && {{ echo 'docker: the daemon was shut down' >&2; exit 125; }}
+while [ "$1" != python ]; do shift; done
+shift
+exec {sys.executable} "$@"
+"""
+    )
+    engine.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert grade(PROBLEM, RIGHT, sandbox="docker").score == 1.0
+    down.touch()
+    try:
+        with pytest.raises(SandboxError, match=r"stopped working.*the daemon was shut down"):
+            grade(PROBLEM, RIGHT, sandbox="docker")
+    finally:
+        sandbox.close_all()
+
+
 # --- limits and workers -------------------------------------------------------------------------------------
 
 

@@ -334,6 +334,7 @@ def _method(plan: Plan, results: Results) -> list[str]:
         f"Students of the main runs: {', '.join(f'`{s}`' for s in plan.students)}. Sampling seeds: "
         f"{', '.join(map(str, plan.seeds))}. {settings}All other settings are the defaults.",
         *plan.declared.analysis,
+        *(() if plan.quick else plan.declared.notes),
         "How many worked examples the rivals are shown (2, or 1 bare answer) and the scale of the likelihood score "
         "were chosen on 24 problems kept for tuning, in the rivals' favour."
         if plan.declared.rivals

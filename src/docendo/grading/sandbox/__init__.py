@@ -10,6 +10,7 @@ import functools
 
 from docendo.grading.sandbox.base import Limits, Sandbox, SandboxError
 from docendo.grading.sandbox.choose import named
+from docendo.grading.sandbox.engine import IMAGE
 from docendo.grading.sandbox.names import NAMES, UNSAFE
 from docendo.grading.sandbox.pool import Pool, close_all, pool_of
 
@@ -81,9 +82,10 @@ def _tried(name: str) -> str | None:
 
 _HELP_FIRST = "programs that models wrote must run in a sandbox, and none works here:"
 _HELP_LAST = (
-    "Install bubblewrap (`apt-get install bubblewrap`, `dnf install bubblewrap`), or Docker or Podman with the image "
-    "that docs/sandbox.md names. In a container, bubblewrap needs the right to make namespaces: start it with "
-    "`--cap-add SYS_ADMIN --security-opt seccomp=unconfined --security-opt apparmor=unconfined`; on Ubuntu 24.04 and "
-    "later allow it with `sysctl kernel.apparmor_restrict_unprivileged_userns=0`. On a machine that may be lost, "
+    "Install bubblewrap (`apt-get install bubblewrap`, `dnf install bubblewrap`), or Docker or Podman: start its "
+    f"daemon and fetch its image (`docker pull {IMAGE}`). In a container, bubblewrap needs the right to make "
+    "namespaces: start it with `--cap-add SYS_ADMIN --security-opt seccomp=unconfined --security-opt "
+    "apparmor=unconfined`; on Ubuntu 24.04 and later allow it with `sysctl "
+    "kernel.apparmor_restrict_unprivileged_userns=0`. On a machine that may be lost, "
     "`--run-untrusted-code-without-sandbox` goes without."
 )

@@ -138,7 +138,7 @@ class Judge:
             said = self._reap()
             result["trouble"] = self.close() or said
         elif result["program"] is not None and _never_started(result):
-            result["trouble"] = self._reap()
+            result["trouble"] = self._reap() or result["trouble"]
         elif own.start.stop is not None:
             self._reap()
         return result

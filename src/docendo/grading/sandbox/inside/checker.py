@@ -71,7 +71,8 @@ def _results(
 ) -> Iterator[dict[str, Any]]:
     """Yield {"program"} first, then {"list", "outcome", "detail"} of each test.
 
-    The behaviour key comes after the visible tests, as {"key"}.
+    Before these comes {"trouble"} where the program's side did not start; the behaviour key comes after the visible
+    tests, as {"key"}.
     """
     known = extract.defined_names(job["setup"])
     signal.setitimer(signal.ITIMER_VIRTUAL, EXTRACTION)
@@ -86,6 +87,8 @@ def _results(
     yield {"program": found.source, "start": found.start}
     program = Link(target, source, settings, job)
     program.send_program(found.source)
+    if program.dead:
+        yield {"trouble": program.dead}
     inputs = Inputs()
     for name in ("visible", "hidden"):
         timeouts = 0
@@ -266,7 +269,7 @@ def _key(program: Link, inputs: Inputs, count: int, timeouts: int, source: str) 
     for do in _actions(program, inputs, count):
         outcomes.append(_act(program, do))
         timeouts += outcomes[-1][0] == "time"
-        if timeouts >= ENOUGH_TIMEOUTS or program.fault:
+        if timeouts >= ENOUGH_TIMEOUTS or program.fault or program.dead:
             break
     program.end()
     return behaviour.key(outcomes)

@@ -52,7 +52,8 @@ class Inputs:
 class Link:
     """The program under test, as seen from the tests: one process of it after another, a test each.
 
-    `fault` says why there is none any more, as the program's side tells of an exception.
+    `fault` is what the program's side tells of a program that cannot be compiled; `dead` says why nothing is heard from
+    there any more.
     """
 
     def __init__(self, target: int, source: int, settings: dict[str, Any], job: dict[str, Any]) -> None:
@@ -61,6 +62,7 @@ class Link:
         self._state = "idle"  # or "loaded", "ending" (its process is over), "busy" (a reply is awaited)
         self.watch: Inputs | None = None
         self.fault: list[Any] | None = None
+        self.dead: str | None = None
         self.records: dict[str, type] = {}
         self.seconds = settings["seconds"]
 
@@ -71,8 +73,8 @@ class Link:
         try:
             reply = self._ask({"program": text, "setup": self._job["setup"], "imports": early})
             self._state, self.fault = "idle", reply.get("error")
-        except (OutOfTime, Died) as error:
-            self.fault = [type(error).__name__, "the program cannot be compiled", None]
+        except (OutOfTime, Died):
+            self.dead, self._state = "the program's process did not start, or died over its text", "idle"
 
     def load(self, names: Iterable[str], trial: float | None = None) -> dict[str, Any]:
         """Load the program in a fresh process, within `trial` seconds of processor time if given.
@@ -97,6 +99,8 @@ class Link:
 
     def _begin(self, message: dict[str, Any]) -> dict[str, Any]:
         self.end()
+        if self.dead:
+            raise Died(self.dead)
         if self.fault:
             reraise(self.fault)
         self._deadline = time.monotonic() + self._settings["seconds"] + 2
@@ -112,7 +116,7 @@ class Link:
             while self._state != "idle":
                 self._state = "idle" if "ended" in self._receive() else self._state
         except wire.WireError:
-            self.fault, self._state = ["Died", "the program's process no longer answers", None], "idle"
+            self.dead, self._state = "the program's process no longer answers", "idle"
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         """One request to the loaded program; raises what it raises."""

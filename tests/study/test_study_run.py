@@ -18,7 +18,7 @@ from docendo.stats import paired_difference
 from docendo.store import Store
 from docendo.study.analyse import Met, Results, analyse, measured
 from docendo.study.page import headlines, render, write_page, write_results
-from docendo.study.plan import PRIMARY, Expectation, Plan
+from docendo.study.plan import PRIMARY, STUDIES, Expectation, Plan
 from docendo.study.run import Study, run_study
 
 PROBLEMS = CLUSTERS * FAMILIES * EACH
@@ -221,6 +221,16 @@ class TestResults:
         assert figure("lowest main-condition", "answer-only") == -found["answer-only"].difference.high
         assert figure("auc", "answer-only") == found["answer-only"].auc
         assert figure("lowest sum-sc", "never-run") is None
+
+    def test_where_answers_tell_all_a_lesson_without_rationale_is_no_evidence(
+        self, studied: tuple[Study, Results]
+    ) -> None:
+        study, results = studied
+        assert [len(i.evidence) for i in results.insights if i.name == "Rationale matters"] == [2]
+        code = replace(study, plan=replace(study.plan, declared=STUDIES["code"]))
+        first, *_ = analyse(code).insights
+        assert first.name == "The lesson matters"
+        assert [e.says for e in first.evidence] == ["whole lesson − no lesson"]
 
 
 class TestPage:

@@ -161,7 +161,7 @@ def analyse(study: Study) -> Results:
         curves=curves(data.facts, draws=BOOTSTRAP_DRAWS),
         conditions=conditions,
         rivals=rivals,
-        insights=_insights(first.facts, conditions, study.rivals),
+        insights=_insights(first.facts, conditions, study.rivals, study.plan.declared.answers_tell),
         # A slice on numbers kept for tuning can neither meet nor miss what was declared for the test.
         expectations=[]
         if study.plan.quick
@@ -270,9 +270,12 @@ def _compared(
 
 
 def _insights(
-    main: Sequence[Facts], conditions: Sequence[Compared], rivals: Mapping[str, Rival]
+    main: Sequence[Facts], conditions: Sequence[Compared], rivals: Mapping[str, Rival], answers_tell: bool
 ) -> list[Insight]:
-    """The paper's insights, each as differences that it says are above zero."""
+    """The paper's insights, each as differences that it says are above zero.
+
+    Where answers tell all that rationales do, that rationales matter cannot be measured; that lessons do can.
+    """
     found = {c.name: c for c in conditions}
 
     def less(names: Mapping[str, str], sign: int) -> list[Evidence]:
@@ -283,8 +286,8 @@ def _insights(
             if name in found
         ]
 
-    rationale = {
-        "answer-only": "whole lesson − answer without rationale",
+    without = {"answer-only": "whole lesson − answer without rationale"}
+    lesson = {
         "no-lesson": "whole lesson − no lesson",
         "unrelated-lesson": "own lesson − lesson for an unrelated problem",
     }
@@ -294,7 +297,11 @@ def _insights(
     }
     diverse = {"both-students": "both students − the first student alone"}
     return [
-        Insight("Rationale matters", "students need the working, not the answer", less(rationale, -1)),
+        Insight("The lesson matters", "students need a lesson, and of this problem", less(lesson, -1))
+        if answers_tell
+        else Insight(
+            "Rationale matters", "students need the working, not the answer", less(without | lesson, -1)
+        ),
         Insight("Similarity matters", "exams must be of problems like the taught one", less(similarity, -1)),
         Insight(
             "Weak-to-strong",

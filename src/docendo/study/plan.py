@@ -88,6 +88,8 @@ class Declared:
         pool: exam problems that stand ready of each family, the same for every seed; None means all of the set.
         settings: of its runs, where they are not the defaults.
         conditions: the exploratory conditions that are run; None means all there are.
+        answers_tell: whether an answer alone shows how it was come by, as a program does; a lesson without its
+            rationale then says nothing of whether rationales matter.
         more: differences beside the two declared ones that the verdict tells, with the names of both sides.
     """
 
@@ -109,6 +111,7 @@ class Declared:
     pool: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     conditions: tuple[str, ...] | None = None
+    answers_tell: bool = False
     more: tuple[tuple[str, str, str], ...] = ()
 
 
@@ -201,9 +204,11 @@ CODE = Declared(
         "Six controls take the lessons of the first seed. They, and what is expected of them, were declared after the "
         "plan's first run and before its second. The control without a lesson follows from the main run: SUM is SC "
         "there.",
-        "The student was schooled on every form that the controls use, each about 2 % of its documents: a lesson's "
-        "program alone, its strategy alone, no lesson, one for another problem. A control whose student follows right "
-        "lessons no better than without one (see Following) would measure surprise, not information.",
+        "The student was schooled on every form that the controls use, but each was only about 2 % of its documents: a "
+        "lesson's program alone, its strategy alone, no lesson, one for another problem. Program and strategy each say "
+        "all that is to be done. As far as the student follows right lessons more rarely in one of these two forms "
+        "than in whole ones (see Following), that control measures how strange the form is to it, and not what rationales "
+        "are worth.",
     ),
     # Small, because every program is run in a process of its own.
     limit=150,
@@ -217,6 +222,7 @@ CODE = Declared(
         "confusable-exams",
         "unrelated-exams",
     ),
+    answers_tell=True,
     more=(("max-sc", "MAX", "SC at equal samples"),),
 )
 STUDIES = {declared.name: declared for declared in (M1, CODE)}

@@ -207,8 +207,8 @@ CODE = Declared(
         "The student was schooled on every form that the controls use, but each was only about 2 % of its documents: a "
         "lesson's program alone, its strategy alone, no lesson, one for another problem. Program and strategy each say "
         "all that is to be done. As far as the student follows right lessons more rarely in one of these two forms "
-        "than in whole ones (see Following), that control measures how strange the form is to it, and not what rationales "
-        "are worth.",
+        "than in whole ones (see Following), that control measures how strange the form is to it, and not what "
+        "rationales are worth.",
     ),
     # Small, because every program is run in a process of its own.
     limit=150,

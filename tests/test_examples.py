@@ -19,6 +19,7 @@ from docendo.solve.config import configured
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 FILES = sorted(EXAMPLES.glob("m1-math-*.toml"))
 CODE = EXAMPLES / "m1-code-leetcode.toml"
+TUNING = EXAMPLES / "m2-math-llama3-8b.toml"
 REFINING = sorted(EXAMPLES.glob("m3-*.toml"))
 
 
@@ -72,6 +73,30 @@ def test_the_code_run_file_examines_on_problems_with_a_common_tag(tmp_path: Path
     selector = Selector(pool, settings.exam_problems, how=settings.exam_select, rule=settings.exam_rule)
     exams = {p.id: {q.id for q in selector.select(p).problems} for p in problems}
     assert exams == {"a": {"b", "d"}, "b": {"a"}, "c": {"e"}, "d": {"a"}, "e": {"c"}}
+
+
+def test_the_tuning_file_plans_the_papers_shape_from_its_own_training_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    file = Path(shutil.copy(TUNING, tmp_path))
+    rows = [
+        {"problem": f"What is {n} plus {n} times {n + 1}?", "solution": f"$\\boxed{{{n + n * (n + 1)}}}$"}
+        | {"level": "Level 2", "type": "Algebra", "unique_id": f"train/algebra/{n}.json"}
+        for n in range(2, 1602)
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    for name in ("math_train.jsonl", "math500.jsonl"):
+        (tmp_path / "data" / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert main(["tune", "--config", file.name, "--dry-run", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    asked = {row["purpose"]: row["calls"]["high"] for row in found["forecast"]["rows"]}
+    assert found["forecast"]["problems"] == 1564
+    assert (asked["teach"], asked["exam"]) == (1564 * 32, 1564 * 32 * 4)
+    assert found["teacher"] == "vllm:models/Meta-Llama-3-8B-Instruct"
+    assert found["compared"] == ["math500:data/math500.jsonl"]
+    assert {path.name for path in tmp_path.iterdir()} == {"data", file.name}
 
 
 def test_the_papers_problems_get_their_variants(shared_data: Path, tmp_path: Path) -> None:

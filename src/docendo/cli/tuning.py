@@ -153,6 +153,15 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             False,
             "compute activations twice instead of keeping them",
         ),
+        ("--processes", "training.processes", int, "N", 1, "train on so many devices, by accelerate"),
+        (
+            "--accelerate-config",
+            "training.accelerate_config",
+            str,
+            "FILE",
+            "",
+            "accelerate's, for DeepSpeed, FSDP, ...",
+        ),
         ("--threads", "training.threads", int, "N", None, "PyTorch's threads on a CPU"),
     ),
     "rounds and comparisons": (
@@ -191,6 +200,7 @@ _TOLD = {
     "training.checkpoint_every": "1 up to 50 million parameters, else 25",
     "training.bf16": "on GPUs that have it",
     "training.threads": "PyTorch's own choice",
+    "training.accelerate_config": "none",
     "held_out": "the last round is kept",
     "export": "none",
     "test": "none",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ from docendo.tune.pairs import Pair, PairSet
 
 SMALL = 50_000_000
 """Parameters up to which every step leaves a checkpoint; above, every 25th does."""
+
+_FREE = ("threads", "processes", "accelerate_config", "checkpoint_every")
+"""Settings that a training may be gone on with otherwise than it was begun."""
 
 PLAN, FACTS, MODEL, LOG = "training.json", "trained.json", "model", "log.jsonl"
 
@@ -49,6 +53,8 @@ class TrainSettings:
         device: "auto", "cpu" or "cuda".
         save_memory: compute activations again in the backward pass, instead of keeping them.
         threads: PyTorch's, on a CPU; None leaves them as they are.
+        processes: on how many devices, each by a process that accelerate launches.
+        accelerate_config: a configuration file of accelerate's, for DeepSpeed, FSDP or several machines; empty: none.
         seed: of the pairs' order and of adapters.
     """
 
@@ -68,6 +74,8 @@ class TrainSettings:
     device: str = "auto"
     save_memory: bool = False
     threads: int | None = None
+    processes: int = 1
+    accelerate_config: str = ""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -83,6 +91,7 @@ class TrainSettings:
             "patience": 1,
             "checkpoint_every": 0,
             "threads": 1,
+            "processes": 1,
         }
         for name, bound in least.items():
             value = getattr(self, name)
@@ -219,6 +228,11 @@ def train(
     if done is not None:
         return done
     check_extra()
+    if (plan.processes > 1 or plan.accelerate_config) and not launched():
+        from docendo.tune.launch import launch
+
+        launch(model, pairs, out, plan, watch)
+        return _read(out, base, read_json(out / FACTS))
     encoder = encoder_of(base)
     long: list[Pair] = []
     rows = [_rows(part, encoder, plan.max_length, long) for part in (pairs.train, pairs.validation)]
@@ -231,14 +245,26 @@ def train(
         folder = base.folder
         size = parameters_of(folder) if folder is not None else None
         every = 1 if size is not None and size <= SMALL else 25
-    write_json(out / PLAN, made)
+    if first_process():
+        write_json(out / PLAN, made)
     job = Job(base, out, tuple(rows[0]), tuple(rows[1]), plan, every)
     from docendo.tune.trainer import run  # PyTorch, transformers and TRL take seconds to import
 
     facts = run(job, watch)
     facts |= {"pairs": len(rows[0]), "validation": len(rows[1]), "long": len(long)}
-    write_json(out / FACTS, facts)
+    if first_process():
+        write_json(out / FACTS, facts)
     return _read(out, base, facts)
+
+
+def launched() -> bool:
+    """Whether this is one of several processes that train together."""
+    return "LOCAL_RANK" in os.environ
+
+
+def first_process() -> bool:
+    """Whether this is the one of them that writes, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def check_extra() -> None:

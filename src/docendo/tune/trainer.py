@@ -107,6 +107,7 @@ def _run(job: Job, model: Any, dtype: torch.dtype, watch: TrainWatch | None) -> 
     if best.is_dir() and _looks(job):
         facts["step"] = read_json(best / "step.json")["step"]
         _load(trainer, best)
+    trainer.accelerator.wait_for_everyone()  # nobody reads the best weights any more
     if main:
         _write_model(job, trainer, dtype)
         for name in (_CHECKPOINTS, _BEST, _STAGING):

@@ -1,4 +1,4 @@
-"""Training in several processes, one a device: accelerate launches them, and this process looks on.
+"""Training in several processes, one a device: they are launched from here, and this process looks on.
 
 Run as a module it is what is launched: each process trains its share, and the first one writes.
 """
@@ -15,12 +15,11 @@ from pathlib import Path
 from docendo.errors import ModelError
 from docendo.tune.files import read_json, write_json
 from docendo.tune.pairs import PairSet, pairs_of
-from docendo.tune.train import Step, TrainSettings, TrainWatch, steps_of, train
+from docendo.tune.train import LAUNCHED, Step, TrainSettings, TrainWatch, steps_of, train
 
 JOB, OUTPUT = "launch.json", "launch.log"
 _LOOK_SECONDS = 0.5
 _SAID = 12  # lines of its output that a failure is told with
-_WATCHER = "DOCENDO_TRAINING_FOR"
 
 
 def launch(model: str, pairs: PairSet, out: Path, settings: TrainSettings, watch: TrainWatch | None) -> None:
@@ -37,7 +36,7 @@ def launch(model: str, pairs: PairSet, out: Path, settings: TrainSettings, watch
         ModelError: they failed; the end of what they said is in the message, all of it in the folder.
     """
     write_json(out / JOB, {"model": model, "settings": asdict(settings), "pairs": pairs.json()})
-    environment = os.environ | {_WATCHER: str(os.getpid()), "TOKENIZERS_PARALLELISM": "false"}
+    environment = os.environ | {LAUNCHED: str(os.getpid()), "TOKENIZERS_PARALLELISM": "false"}
     with (out / OUTPUT).open("w", encoding="utf-8") as said:
         worker = subprocess.Popen(
             [*_command(settings), "-m", "docendo.tune.launch", str(out)],
@@ -61,17 +60,18 @@ def launch(model: str, pairs: PairSet, out: Path, settings: TrainSettings, watch
 
 
 def _command(settings: TrainSettings) -> list[str]:
-    command = [sys.executable, "-m", "accelerate.commands.launch"]
-    if settings.accelerate_config:
-        command += ["--config_file", settings.accelerate_config]
-    if settings.processes > 1:
-        command += ["--num_processes", str(settings.processes)]
+    """PyTorch's own launcher, or accelerate's where it was configured."""
     if not settings.accelerate_config:
-        command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-        command += ["--cpu"] if settings.device == "cpu" else []
-        command += ["--multi_gpu"] if settings.device != "cpu" and settings.processes > 1 else []
-        command += ["--main_process_port", "0"]  # any that is free
-    return command
+        count = str(settings.processes)
+        return [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", count]
+    command = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--config_file",
+        settings.accelerate_config,
+    ]
+    return command + (["--num_processes", str(settings.processes)] if settings.processes > 1 else [])
 
 
 def _follow(worker: subprocess.Popen[bytes], out: Path, watch: TrainWatch | None) -> None:
@@ -94,7 +94,7 @@ class _Orphaned:
 
     def trained(self, step: Step) -> None:
         """After each step."""
-        pid = os.environ.get(_WATCHER)
+        pid = os.environ.get(LAUNCHED)
         if pid is not None:
             try:
                 os.kill(int(pid), 0)

@@ -26,6 +26,9 @@ SMALL = 50_000_000
 _FREE = ("threads", "processes", "accelerate_config", "checkpoint_every")
 """Settings that a training may be gone on with otherwise than it was begun."""
 
+LAUNCHED = "DOCENDO_TRAINING_FOR"
+"""Set in processes that were launched to train together, to the id of the one that waits for them."""
+
 PLAN, FACTS, MODEL, LOG = "training.json", "trained.json", "model", "log.jsonl"
 
 
@@ -53,8 +56,8 @@ class TrainSettings:
         device: "auto", "cpu" or "cuda".
         save_memory: compute activations again in the backward pass, instead of keeping them.
         threads: PyTorch's, on a CPU; None leaves them as they are.
-        processes: on how many devices, each by a process that accelerate launches.
-        accelerate_config: a configuration file of accelerate's, for DeepSpeed, FSDP or several machines; empty: none.
+        processes: on how many devices, each by a process of its own.
+        accelerate_config: a file of accelerate's, which then launches them (DeepSpeed, FSDP, machines); or empty.
         seed: of the pairs' order and of adapters.
     """
 
@@ -259,7 +262,7 @@ def train(
 
 def launched() -> bool:
     """Whether this is one of several processes that train together."""
-    return "LOCAL_RANK" in os.environ
+    return LAUNCHED in os.environ
 
 
 def first_process() -> bool:

@@ -31,7 +31,7 @@ from docendo.errors import ModelError
 from docendo.tune.files import new_folder, read_json, write_text
 from docendo.tune.train import LOG, MODEL, Job, Row, Step, TrainWatch, steps_of
 
-_CHECKPOINTS, _BEST, _STAGING = "checkpoints", "best", ".saving"
+_CHECKPOINTS, _BEST, _STAGING, _DATA = "checkpoints", "best", ".saving", ".pairs"
 _CLOCK = "clock.json"
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".index.json")
 _NOT_COPIED = ("README.md", "SHA256SUMS")
@@ -73,12 +73,16 @@ def _run(job: Job, model: Any, dtype: torch.dtype, watch: TrainWatch | None) -> 
             task_type="CAUSAL_LM",
         )
     last = _last_checkpoint(job.folder)
+    arguments = _arguments(job)
+    with arguments.main_process_first():  # the others read what the first one wrote
+        data = _dataset(job.train, job.folder / _DATA / "train")
+        held = _dataset(job.validation, job.folder / _DATA / "validation") if _looks(job) else None
     trainer = _Trainer(
         job,
         model=model,
-        args=_arguments(job),
-        train_dataset=_dataset(job.train),
-        eval_dataset=_dataset(job.validation) if _looks(job) else None,
+        args=arguments,
+        train_dataset=data,
+        eval_dataset=held,
         processing_class=tokenizer,
         peft_config=lora,
     )
@@ -110,7 +114,7 @@ def _run(job: Job, model: Any, dtype: torch.dtype, watch: TrainWatch | None) -> 
     trainer.accelerator.wait_for_everyone()  # nobody reads the best weights any more
     if main:
         _write_model(job, trainer, dtype)
-        for name in (_CHECKPOINTS, _BEST, _STAGING):
+        for name in (_CHECKPOINTS, _BEST, _STAGING, _DATA):
             shutil.rmtree(job.folder / name, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
     return facts
@@ -283,13 +287,21 @@ def _model(job: Job) -> tuple[Any, torch.dtype]:
     return (came if keep else came.to(torch.float32)), dtype
 
 
-def _dataset(rows: Sequence[Row]) -> datasets.Dataset:
-    return datasets.Dataset.from_list(
-        [
-            {"prompt_ids": list(r.prompt), "chosen_ids": list(r.chosen), "rejected_ids": list(r.rejected)}
-            for r in rows
-        ]
-    )
+def _dataset(rows: Sequence[Row], folder: Path) -> datasets.Dataset:
+    """The pairs as TRL takes them, on disk.
+
+    What it computes of the reference, once, is kept beside them, for all processes and for a training that goes on.
+    """
+    if not folder.is_dir():
+        made = datasets.Dataset.from_list(
+            [
+                {"prompt_ids": list(r.prompt), "chosen_ids": list(r.chosen), "rejected_ids": list(r.rejected)}
+                for r in rows
+            ]
+        )
+        with new_folder(folder) as partial:
+            made.save_to_disk(partial)
+    return datasets.Dataset.load_from_disk(folder)
 
 
 def _last_checkpoint(folder: Path) -> Path | None:

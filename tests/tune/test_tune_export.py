@@ -152,47 +152,36 @@ from datasets import load_dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import DPOConfig, DPOTrainer
 
-kind, folder, model, out = sys.argv[1:]
-sets = {}
-for path in sorted(Path(folder).iterdir()):
-    sets[path.name.split(".")[0]] = load_dataset(kind, data_files={"train": str(path)}, cache_dir=out)["train"]
-assert sorted(sets) == ["grpo", "kto", "preference", "sft"] and all(rows.num_rows for rows in sets.values())
-rows = sets["preference"].select(range(2))
+lines, tables, model, out = sys.argv[1:]
 tokenizer = AutoTokenizer.from_pretrained(model)
-tokenizer.chat_template = (
-    "{% for m in messages %}{{ m['content'] }}{% endfor %}{% if add_generation_prompt %}{% endif %}"
-)
+tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
 common = dict(output_dir=out, max_steps=1, per_device_train_batch_size=2, bf16=False, use_cpu=True, report_to="none")
-trainer = DPOTrainer(
-    model=AutoModelForCausalLM.from_pretrained(model),
-    args=DPOConfig(precompute_ref_log_probs=True, gradient_checkpointing=False, **common),
-    train_dataset=rows,
-    processing_class=tokenizer,
-)
-trainer.train()
-assert trainer.state.global_step == 1
+for kind, folder in (("json", lines), ("parquet", tables)):
+    sets = {}
+    for path in sorted(Path(folder).iterdir()):
+        sets[path.name.split(".")[0]] = load_dataset(kind, data_files={"train": str(path)}, cache_dir=out)["train"]
+    assert sorted(sets) == ["grpo", "kto", "preference", "sft"] and all(rows.num_rows for rows in sets.values())
+    trainer = DPOTrainer(
+        model=AutoModelForCausalLM.from_pretrained(model),
+        args=DPOConfig(precompute_ref_log_probs=True, gradient_checkpointing=False, **common),
+        train_dataset=sets["preference"].select(range(2)),
+        processing_class=tokenizer,
+    )
+    trainer.train()
+    assert trainer.state.global_step == 1
 assert not [name for name in sys.modules if name.startswith("docendo")]
 print("trained")
 """
 
 
-@pytest.mark.parametrize(("file", "shape"), [("jsonl", "plain"), ("parquet", "chat")])
-def test_plain_trl_trains_on_what_was_exported(
-    school_run: Path, tmp_path: Path, file: str, shape: str
-) -> None:
+def test_plain_trl_trains_on_what_was_exported(school_run: Path, tmp_path: Path) -> None:
+    """Plain prompts as JSONL and chats as Parquet, in a process without docendo."""
     pytest.importorskip("trl", reason="the extra train is not installed")
-    sets = tmp_path / "sets"
-    export(pairs_from(school_run), sets, FORMS, file=file, shape=shape)
-    kind = "json" if file == "jsonl" else "parquet"
-    command = [
-        sys.executable,
-        "-c",
-        PLAIN_TRL,
-        kind,
-        str(sets),
-        str(SHIPPED / "teacher"),
-        str(tmp_path / "out"),
-    ]
+    pairs = pairs_from(school_run)
+    export(pairs, tmp_path / "lines", FORMS, shape="plain")
+    export(pairs, tmp_path / "tables", FORMS, file="parquet", shape="chat")
+    folders = [str(tmp_path / name) for name in ("lines", "tables")]
+    command = [sys.executable, "-c", PLAIN_TRL, *folders, str(SHIPPED / "teacher"), str(tmp_path / "out")]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -25,7 +25,7 @@ from docendo.models.engine.text import Text
 from docendo.models.resolve import SHIPPED
 from docendo.tune.encode import base_of, encoder_of
 from docendo.tune.pairs import PairSet, pairs_from
-from docendo.tune.train import Step, TrainSettings, train
+from docendo.tune.train import Step, Trained, TrainSettings, train
 
 TEACHER = SHIPPED / "teacher"
 QUICK = TrainSettings(steps=4, batch=8, evaluate_every=2, threads=1, device="cpu")
@@ -46,15 +46,21 @@ def pairs(school_run: Path) -> PairSet:
     return pairs_from(school_run)
 
 
+@pytest.fixture(scope="module")
+def whole(pairs: PairSet, tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, Seen]:
+    """A training from its first step to its last, and what was seen of it."""
+    seen = Seen()
+    return train("school:teacher", pairs, tmp_path_factory.mktemp("whole"), QUICK, seen), seen
+
+
 def weights(folder: Path) -> dict[str, np.ndarray]:
     return load_file(folder / "model.safetensors")
 
 
 def test_the_tuned_teacher_is_a_folder_like_the_first_with_other_weights(
-    pairs: PairSet, tmp_path: Path
+    whole: tuple[Trained, Seen], pairs: PairSet, tmp_path: Path
 ) -> None:
-    seen = Seen()
-    done = train("school:teacher", pairs, tmp_path, QUICK, seen)
+    done, seen = whole
     made, first = weights(done.model), weights(TEACHER)
     assert {name: w.dtype for name, w in made.items()} == {name: w.dtype for name, w in first.items()}
     assert any((made[name] != first[name]).any() for name in first)
@@ -130,9 +136,9 @@ train("school:teacher", pairs_from(sys.argv[1]), sys.argv[2], how, Killer())
 
 
 def test_a_kill_costs_the_current_step_and_changes_nothing(
-    pairs: PairSet, school_run: Path, tmp_path: Path
+    whole: tuple[Trained, Seen], pairs: PairSet, school_run: Path, tmp_path: Path
 ) -> None:
-    whole = train("school:teacher", pairs, tmp_path / "whole", QUICK)
+    done, _ = whole
     cut = tmp_path / "cut"
     ended = subprocess.run(
         [sys.executable, "-c", KILL, school_run, cut], env=os.environ | {"OMP_NUM_THREADS": "1"}
@@ -142,9 +148,9 @@ def test_a_kill_costs_the_current_step_and_changes_nothing(
     seen = Seen()
     again = train("school:teacher", pairs, cut, QUICK, seen)
     assert [step.step for step in seen.steps if not step.validation] == [3, 4]
-    assert again.rows == whole.rows
-    assert again.tokens == whole.tokens
-    for name, value in weights(whole.model).items():
+    assert again.rows == done.rows
+    assert again.tokens == done.tokens
+    for name, value in weights(done.model).items():
         assert np.array_equal(weights(again.model)[name], value), name
 
 

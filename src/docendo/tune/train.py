@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ LAUNCHED = "DOCENDO_TRAINING_FOR"
 """Set in processes that were launched to train together, to the id of the one that waits for them."""
 
 PLAN, FACTS, MODEL, LOG = "training.json", "trained.json", "model", "log.jsonl"
+CHECKPOINTS, BEST, STAGING, DATA = "checkpoints", "best", ".saving", ".pairs"
+"""What a training needs only until it ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +260,7 @@ def train(
     facts |= {"pairs": len(rows[0]), "validation": len(rows[1]), "long": len(long)}
     if first_process():
         write_json(out / FACTS, facts)
+        _tidy(out)
     return _read(out, base, facts)
 
 
@@ -323,7 +327,14 @@ def _finished(out: Path, made: Mapping[str, Any], base: Base) -> Trained | None:
         )
     if not (out / FACTS).is_file() or not (out / MODEL).is_dir():
         return None
+    _tidy(out)  # where a kill came between the end and this
     return _read(out, base, read_json(out / FACTS))
+
+
+def _tidy(out: Path) -> None:
+    """Remove what an ended training does not need: not before it is written that it ended."""
+    for name in (CHECKPOINTS, BEST, STAGING, DATA):
+        shutil.rmtree(out / name, ignore_errors=True)
 
 
 def _read(out: Path, base: Base, facts: Mapping[str, Any]) -> Trained:

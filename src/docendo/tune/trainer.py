@@ -29,9 +29,20 @@ from trl.trainer.dpo_trainer import DPOTrainer
 
 from docendo.errors import ModelError
 from docendo.tune.files import new_folder, read_json, write_text
-from docendo.tune.train import LOG, MODEL, Job, Row, Step, TrainWatch, steps_of
+from docendo.tune.train import (
+    BEST,
+    CHECKPOINTS,
+    DATA,
+    LOG,
+    MODEL,
+    STAGING,
+    Job,
+    Row,
+    Step,
+    TrainWatch,
+    steps_of,
+)
 
-_CHECKPOINTS, _BEST, _STAGING, _DATA = "checkpoints", "best", ".saving", ".pairs"
 _CLOCK = "clock.json"
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".index.json")
 _NOT_COPIED = ("README.md", "SHA256SUMS")
@@ -75,8 +86,8 @@ def _run(job: Job, model: Any, dtype: torch.dtype, watch: TrainWatch | None) -> 
     last = _last_checkpoint(job.folder)
     arguments = _arguments(job)
     with arguments.main_process_first():  # the others read what the first one wrote
-        data = _dataset(job.train, job.folder / _DATA / "train")
-        held = _dataset(job.validation, job.folder / _DATA / "validation") if _looks(job) else None
+        data = _dataset(job.train, job.folder / DATA / "train")
+        held = _dataset(job.validation, job.folder / DATA / "validation") if _looks(job) else None
     trainer = _Trainer(
         job,
         model=model,
@@ -107,15 +118,13 @@ def _run(job: Job, model: Any, dtype: torch.dtype, watch: TrainWatch | None) -> 
         "tokens": follower.tokens,
         "seconds": follower.seconds,
     }
-    best = job.folder / _BEST
+    best = job.folder / BEST
     if best.is_dir() and _looks(job):
         facts["step"] = read_json(best / "step.json")["step"]
         _load(trainer, best)
     trainer.accelerator.wait_for_everyone()  # nobody reads the best weights any more
     if main:
         _write_model(job, trainer, dtype)
-        for name in (_CHECKPOINTS, _BEST, _STAGING, _DATA):
-            shutil.rmtree(job.folder / name, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
     return facts
 
@@ -132,18 +141,18 @@ class _Trainer(DPOTrainer):  # type: ignore[misc, unused-ignore]
         return dataset
 
     def _get_output_dir(self, trial: Any) -> str:
-        return str(self._folder / _STAGING)
+        return str(self._folder / STAGING)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         main = self.accelerator.is_main_process
         if main:
-            shutil.rmtree(self._folder / _STAGING, ignore_errors=True)
+            shutil.rmtree(self._folder / STAGING, ignore_errors=True)
         self.accelerator.wait_for_everyone()
         Trainer._save_checkpoint(self, model, trial)  # not TRL's, which only adds a card
         self.accelerator.wait_for_everyone()
         if main:
             name = f"checkpoint-{self.state.global_step}"
-            made, kept = self._folder / _STAGING / name, self._folder / _CHECKPOINTS
+            made, kept = self._folder / STAGING / name, self._folder / CHECKPOINTS
             assert self.follower is not None
             write_text(made / _CLOCK, json.dumps(self.follower.clock()))
             kept.mkdir(exist_ok=True)
@@ -196,7 +205,7 @@ class _Follower(TrainerCallback):  # type: ignore[misc, unused-ignore]
         if not self._trainer.accelerator.is_main_process:
             return
         model = self._trainer.accelerator.unwrap_model(self._trainer.model)
-        with new_folder(self._job.folder / _BEST) as folder:
+        with new_folder(self._job.folder / BEST) as folder:
             model.save_pretrained(folder, state_dict=weights)
             write_text(folder / "step.json", json.dumps({"step": step}))
 
@@ -233,7 +242,7 @@ def _arguments(job: Job) -> DPOConfig:
     bf16 = plan.bf16 if plan.bf16 is not None else not cpu and torch.cuda.is_bf16_supported()
     every = job.checkpoint_every
     return DPOConfig(
-        output_dir=str(job.folder / _STAGING),
+        output_dir=str(job.folder / STAGING),
         use_cpu=cpu,
         bf16=bf16,
         fp16=False,
@@ -305,7 +314,7 @@ def _dataset(rows: Sequence[Row], folder: Path) -> datasets.Dataset:
 
 
 def _last_checkpoint(folder: Path) -> Path | None:
-    found = [p for p in (folder / _CHECKPOINTS).glob("checkpoint-*") if p.name.partition("-")[2].isdigit()]
+    found = [p for p in (folder / CHECKPOINTS).glob("checkpoint-*") if p.name.partition("-")[2].isdigit()]
     return max(found, key=lambda p: int(p.name.partition("-")[2]), default=None)
 
 

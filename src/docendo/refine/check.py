@@ -29,11 +29,16 @@ class Checker:
         task: what they are for.
         count: examples a set.
         balanced: whether labels must be about as frequent as one another.
-        speakable: raises `UnspeakableError` for a text that one of the models cannot read.
+        speakable: raises `UnspeakableError` for a set that one of the models cannot read.
     """
 
     def __init__(
-        self, task: Task, count: int, *, balanced: bool = True, speakable: Callable[[str], None] | None = None
+        self,
+        task: Task,
+        count: int,
+        *,
+        balanced: bool = True,
+        speakable: Callable[[Lesson], None] | None = None,
     ) -> None:
         self._labels = task.labels
         self._count = count
@@ -121,8 +126,7 @@ class Checker:
         if self._speakable is None:
             return None
         try:
-            for example in examples:
-                self._speakable(" ".join((example.question, example.rationale, example.answer)))
+            self._speakable(Lesson(tuple(examples)))
         except UnspeakableError as error:
             return "unspeakable", str(error)
         return None

@@ -28,12 +28,13 @@ from docendo.refine.record import task_of as stored_task
 from docendo.refine.summary import Summary, summarise
 from docendo.refine.task import PARTS, Source, Task
 from docendo.refine.walk import Stage, walk
+from docendo.solve.forecast import flat
 from docendo.solve.plan import Settings
 from docendo.solve.run import new_folder
 from docendo.solve.spent import Bill, bill
 from docendo.solve.work import check_same, ledger_of, model_row, prices_of, specs_of, styles_of
 from docendo.store import RunView, Store
-from docendo.types import Example, Lesson
+from docendo.types import Example, Lesson, Problem
 
 KIND = "refine"
 
@@ -167,8 +168,9 @@ async def _create(
         if models is None:
             models = await stack.enter_async_context(opened(specs_of(settings, "solve")))
         names = list(dict.fromkeys((settings.teacher, *settings.students)))
-        check(task, settings, plan.how, styles_of(settings, names, models), bool(plan.given))
-        _check_speakable([models[name] for name in names], task)
+        styles = styles_of(settings, names, models)
+        check(task, settings, plan.how, styles, bool(plan.given))
+        _check_speakable({name: models[name] for name in names}, styles, task)
         config = {
             "settings": settings.stored(),
             "refine": plan.how.stored(),
@@ -207,6 +209,7 @@ async def _work(
         ledger = ledger_of(store, plan, stop, budget)
         gateway = await stack.enter_async_context(Gateway(models, store, ledger))
         before = state_of(store, task, texts=True)
+        styles = styles_of(plan, names, models)
         if watch is not None:
             watch.started(store.folder, how.rounds, len(before.rounds), gateway.meter)
         began = time.perf_counter()
@@ -223,11 +226,11 @@ async def _work(
             task,
             plan,
             how,
-            styles_of(plan, names, models),
+            styles,
             gateway.ask,
             given=given,
             before=before,
-            speakable=_speakable(list(models.values())),
+            speakable=_speakable({name: models[name] for name in names}, styles, task),
             note=note,
             stage=watch.stage if watch is not None else None,
         )
@@ -252,18 +255,22 @@ def check(task: Task, plan: Settings, how: Refining, styles: PromptBook, given: 
         )
 
 
-def _check_speakable(models: Sequence[Model], task: Task) -> None:
+def _check_speakable(models: Mapping[str, Model], styles: PromptBook, task: Task) -> None:
+    """Whether every model can read every problem, asked as it will be."""
     for problem in task.problems():
-        for model in models:
-            try:
-                model.check(problem.question)
-            except UnspeakableError as error:
-                raise UnspeakableError(f"problem {problem.id!r}: {error}") from error
+        try:
+            _read(models, styles, task, Lesson(()), problem)
+        except UnspeakableError as error:
+            raise UnspeakableError(f"problem {problem.id!r}: {error}") from error
 
 
-def _speakable(models: Sequence[Model]) -> Callable[[str], None]:
-    def check_text(text: str) -> None:
-        for model in models:
-            model.check(text)
+def _speakable(models: Mapping[str, Model], styles: PromptBook, task: Task) -> Callable[[Lesson], None]:
+    """Whether every model can read a set."""
+    return lambda lesson: _read(models, styles, task, lesson, task.exam[0])
 
-    return check_text
+
+def _read(
+    models: Mapping[str, Model], styles: PromptBook, task: Task, lesson: Lesson, problem: Problem
+) -> None:
+    for name, model in models.items():
+        model.check(flat(styles.of(name).examine(lesson, problem, task.said)))

@@ -86,7 +86,7 @@ async def walk(
     name: str = "",
     given: Sequence[Lesson] = (),
     before: State | None = None,
-    speakable: Callable[[str], None] | None = None,
+    speakable: Callable[[Lesson], None] | None = None,
     note: Callable[[Round, Sequence[Entry]], None] | None = None,
     stage: Callable[[int, Stage], None] | None = None,
 ) -> Refined:
@@ -101,7 +101,7 @@ async def walk(
         name: names this walk's batches; needed where several walks share a gateway.
         given: the starting sets, where they are the user's own.
         before: whole rounds of this very walk, to go on after.
-        speakable: raises `UnspeakableError` for a text that one of the models cannot read.
+        speakable: raises `UnspeakableError` for a set that one of the models cannot read.
         note: is handed each round as soon as it is whole, with the answers that came in it.
         stage: is told where the walk is.
 
@@ -123,7 +123,7 @@ class _Walk:
         book: Book,
         given: Sequence[Lesson],
         before: State,
-        speakable: Callable[[str], None] | None,
+        speakable: Callable[[Lesson], None] | None,
         note: Callable[[Round, Sequence[Entry]], None] | None,
         stage: Callable[[int, Stage], None] | None,
     ) -> None:

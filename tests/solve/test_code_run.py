@@ -201,7 +201,7 @@ def test_a_killed_run_of_a_real_server_runs_no_program_twice(tmp_path: Path) -> 
     # No recorded call was asked again, and no judged program was run again: at most those that were under way.
     recorded = {row.call: row.session for row in calls}
     assert not [key for key, session in sent if key in recorded and recorded[key] < session]
-    workers = len(os.sched_getaffinity(0))
+    workers = len(os.sched_getaffinity(0)) + 1
     starts = len(log.read_text().splitlines())
     # A trial with its checker; for each worker a checker, and a sandbox for the program that never came.
     for_each_process = 2 + 2 * workers

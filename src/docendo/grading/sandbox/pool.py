@@ -31,12 +31,12 @@ class Pool:
     Args:
         sandbox: the name of one that works here; see `sandbox.ready`.
         limits: of each program.
-        size: workers; by default one a processor.
+        size: workers; by default one more than there are processors, as starting and ending a sandbox is waiting.
     """
 
     def __init__(self, sandbox: str, limits: Limits | None = None, size: int | None = None) -> None:
         self.sandbox, self.limits = sandbox, limits or Limits()
-        self.size = size or len(os.sched_getaffinity(0))
+        self.size = size or len(os.sched_getaffinity(0)) + 1
         self._threads = ThreadPoolExecutor(self.size, thread_name_prefix="docendo-code")
         self._idle: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
         self._closed = False

@@ -104,7 +104,7 @@ def test_a_dry_run_writes_nothing(
     [
         (["nowhere"], 4, "not a run of docendo"),
         (["RUN", "--lambda", "2"], 2, "lam: 2.0 is out of range"),
-        (["RUN", "--noise", "100"], 2, "none of"),
+        (["RUN", "--noise", "100", "--no-train"], 2, "none of"),
         (["RUN", "--teacher", "openai:gpt"], 2, "cannot be trained here"),
         (["RUN", "--limit", "3"], 2, "one or the other"),
         (["RUN", "--domain", "code"], 2, "a run has its own"),

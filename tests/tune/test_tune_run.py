@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -176,18 +179,33 @@ class Cut(Exception):
     pass
 
 
-class Cutting:
-    """Cuts a tuning in the training of its second round."""
+class CutTeaching:
+    """Cuts a run when its third problem is finished."""
 
     def __init__(self) -> None:
+        self.done = 0
+
+    def started(self, folder: Path, total: int, done: int, *rest: object) -> None:
+        self.before = done
+
+    def stage(self, problem: object, stage: object) -> None:
+        pass
+
+    def finished(self, solved: object) -> None:
+        self.done += 1
+        if self.done == 3:
+            raise Cut
+
+
+class Cutting:
+    """Cuts a tuning in the training of its second round, or while it teaches."""
+
+    def __init__(self, teaching: CutTeaching | None = None) -> None:
         self.steps: list[Step] = []
-        self.stages: list[str] = []
+        self.teaching = teaching
 
-    def stage(self, title: str) -> object:
-        import contextlib
-
-        self.stages.append(title)
-        return contextlib.nullcontext(None)
+    def stage(self, title: str) -> contextlib.AbstractContextManager[Any]:
+        return contextlib.nullcontext(self.teaching)
 
     def paired(self, pairs: object) -> None:
         pass
@@ -196,6 +214,24 @@ class Cutting:
         self.steps.append(step)
         if len(self.steps) == 4:
             raise Cut
+
+
+def test_a_cut_while_it_teaches_costs_what_was_not_recorded(tmp_path: Path) -> None:
+    said = {"problems": "school:m1-dev", "limit": 8, "lessons": 6, "repeats": 1, "parallel": 2}
+    whole = tune(how={"train": False}, out=tmp_path / "whole", **said)
+    with pytest.raises(Cut):
+        tune(how={"train": False}, out=tmp_path / "cut", watch=Cutting(CutTeaching()), **said)
+    with Store.read(tmp_path / "cut" / "run") as view:
+        assert 3 <= len(view.done_ids()) < 8
+        recorded = {row.call for row in view.calls()}
+    found = go_on(tmp_path / "cut")
+    with Store.read(tmp_path / "cut" / "run") as view:
+        calls = [row.call for row in view.calls()]
+        again = {row.call for row in view.calls() if row.session == 1}
+    assert len(calls) == len(set(calls))
+    assert recorded == again, "what was recorded before the cut was not asked again"
+    kept, uncut = found.rounds[0].pairs, whole.rounds[0].pairs
+    assert [replace(pair, run="") for pair in kept.train] == [replace(pair, run="") for pair in uncut.train]
 
 
 def test_rounds_go_on_from_the_best_and_a_cut_changes_nothing(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def _headline(tuned: Tuned) -> str:
 def _round(done: Round) -> Mapping[str, Any]:
     pairs = done.pairs
     both = (*pairs.train, *pairs.validation)
-    drawn = sorted(both, key=lambda p: digest(pairs.settings.seed, "page", p.run, p.problem, p.chosen.lesson))
+    drawn = sorted(both, key=lambda p: digest(pairs.settings.seed, "page", p.problem, p.chosen.lesson))
     shown = [pair for pair in both if pair in set(drawn[:SHOWN])]
     steps = done.trained.rows if done.trained is not None else ()
     return {

@@ -159,7 +159,9 @@ class PairSet:
         ranked = []
         for i, pair in enumerate(self.train):
             owner = (pair.run, pair.problem)
-            ranked.append((turn[owner], digest(self.settings.seed, "limit", *owner, pair.chosen.lesson), i))
+            ranked.append(
+                (turn[owner], digest(self.settings.seed, "limit", pair.problem, pair.chosen.lesson), i)
+            )
             turn[owner] += 1
         kept = sorted(i for *_, i in sorted(ranked)[: max(count, 0)])
         return replace(self, train=tuple(self.train[i] for i in kept))
@@ -395,7 +397,7 @@ def _clearest(pairs: Sequence[Pair], plan: PairSettings) -> list[Pair]:
         pairs,
         key=lambda p: (
             -round(p.difference, 9),
-            digest(plan.seed, p.run, p.problem, p.chosen.lesson, p.rejected.lesson),
+            digest(plan.seed, p.problem, p.chosen.lesson, p.rejected.lesson),
         ),
     )
     kept: list[Pair] = []

@@ -4,7 +4,7 @@ The trainer is plain TRL; all of docendo in it is the reward, which knows no gol
 (correctness is only looked at for the table). The table has means over the same problems and as many fresh samples of
 each, before and after. Needs the extra `train`.
 
-    python benchmarks/grpo_reward.py [--steps 40] [--out runs/grpo]
+    python benchmarks/grpo_reward.py [--steps 32] [--out runs/grpo]
 """
 
 from __future__ import annotations
@@ -78,15 +78,16 @@ def row(name: str, found: Sequence[Rewarded]) -> str:
     return f"| {name} | {value:.3f} | {right:.3f} | {read:.3f} |"
 
 
-def main() -> None:
+def main(given: Sequence[str] | None = None) -> None:
     """Train, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--problems", type=int, default=48)
-    parser.add_argument("--rate", type=float, default=1e-4)
+    parser.add_argument("--steps", type=int, default=32)
+    parser.add_argument("--problems", type=int, default=32)
+    parser.add_argument("--prompts", type=int, default=8, help="a step")
+    parser.add_argument("--rate", type=float, default=2e-4)
     parser.add_argument("--score", choices=("answers", "likelihood"), default="answers")
     parser.add_argument("--out")
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(given)
     torch.set_num_threads(1)
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call, unused-ignore]
     problems: list[Problem] = load_problems("school:m1-dev", limit=chosen.problems)
@@ -107,7 +108,7 @@ def main() -> None:
             args=GRPOConfig(
                 output_dir=chosen.out or scratch,
                 max_steps=chosen.steps,
-                per_device_train_batch_size=8 * GENERATIONS,
+                per_device_train_batch_size=chosen.prompts * GENERATIONS,
                 num_generations=GENERATIONS,
                 max_completion_length=40,
                 learning_rate=chosen.rate,
@@ -129,7 +130,7 @@ def main() -> None:
         took = time.monotonic() - began
         after = measured(trainer.model, tokenizer, rows, reward)
         asked = reward.meter.total()
-    curve = [step["reward"] for step in trainer.state.log_history if "reward" in step]
+    curve = [float(step["reward"]) for step in trainer.state.log_history if "reward" in step]
     ends = [sum(part) / max(len(part), 1) for part in (curve[:5], curve[-5:])]
     print("| teacher | reward | right | readable |\n|---|---:|---:|---:|")
     print(row("before", before))

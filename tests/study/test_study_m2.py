@@ -113,6 +113,7 @@ class TestAnalysis:
         lessons = [c for one in study.ranked for c in one.candidates if c.lbt is not None]
         assert sum(n for n, _ in results.apart.cells.values()) == results.apart.lessons == len(lessons)
         assert results.apart.cells[True, True][0] <= sum(c.correct == 1 for c in lessons)
+        assert sum(rows[0].mean.n for rows in results.kinds.values()) == results.problems
         for shown in results.apart.accidents:
             assert shown.correct
             assert not shown.sound

@@ -105,6 +105,7 @@ class Results:
     Attributes:
         taught: every arm on the families that were taught from; `untaught` on the others.
         groups: by how often the teacher's schooling had shown a family.
+        kinds: taught families by the better lessons that correctness alone found of them.
         primary, secondary: the declared differences.
         trainings: one an arm.
         apart: where rankings part.
@@ -114,6 +115,7 @@ class Results:
     taught: Sequence[Row]
     untaught: Sequence[Row]
     groups: Mapping[str, Sequence[Row]]
+    kinds: Mapping[str, Sequence[Row]]
     primary: Interval
     secondary: Interval
     by_seed: tuple[float, ...]
@@ -145,6 +147,7 @@ def analyse(study: Study) -> Results:
         taught=rows,
         untaught=groups.get(UNTAUGHT, ()),
         groups=groups,
+        kinds={kind: _rows(columns, own) for kind, own in _by_kind(study, taught).items()},
         primary=difference(PRIMARY),
         secondary=difference(SECONDARY),
         by_seed=tuple(a - b for a, b in zip(first, second, strict=True)),
@@ -153,6 +156,20 @@ def analyse(study: Study) -> Results:
         problems=len(taught),
         clusters=len(set(clusters)),
     )
+
+
+def _by_kind(study: Study, problems: Sequence[Problem]) -> dict[str, list[Problem]]:
+    """Tested problems by whether what correctness chose of their family was sound."""
+    sound: dict[str | None, set[bool]] = {}
+    for tuned in study.tuned:
+        if tuned.arm.name == PRIMARY[1]:
+            for pair in tuned.pairs.train:
+                sound.setdefault(pair.family, set()).add(_side(study, pair.problem, pair.chosen)[1])
+    names = {(True,): "all sound", (False, True): "sound and unsound", (False,): "all unsound", (): "none"}
+    found: dict[str, list[Problem]] = {name: [] for name in names.values()}
+    for problem in problems:
+        found[names[tuple(sorted(sound.get(problem.family, ())))]].append(problem)
+    return {name: own for name, own in found.items() if own}
 
 
 def _mean(answered: Answered) -> float:

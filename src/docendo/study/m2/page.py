@@ -9,7 +9,7 @@ from pathlib import Path
 
 from docendo import __version__
 from docendo.errors import StoreError
-from docendo.report.numbers import NONE, count, percent, points
+from docendo.report.numbers import NONE, count, percent, plural, points
 from docendo.study.m2.analyse import Apart, Results, Row, Shown, Trainings
 from docendo.study.m2.plan import ANALYSIS, CHOSEN, EXPECTED, PRIMARY, SECONDARY, UNTUNED, Plan
 from docendo.study.words import compared, gain, sentence, share, table, verdict
@@ -66,6 +66,7 @@ def render(plan: Plan, results: Results) -> str:
         *_declared(plan, results),
         *_tables(plan, results),
         *_apart(plan, results.apart, results.trainings),
+        *_sources(plan, results),
         *_method(plan, results),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -102,8 +103,8 @@ def _declared(plan: Plan, results: Results) -> list[str]:
     ahead = sum(one > 0 for one in results.by_seed)
     return [
         "## What was declared" if not plan.quick else "## A slice of the comparisons",
-        f"{results.problems:,} problems of taught families × {len(plan.seeds)} training seeds, in {results.clusters} "
-        "clusters of families that are easily confused.",
+        f"{results.problems:,} problems of taught families × {plural(len(plan.seeds), 'training seed')}, in "
+        f"{results.clusters} clusters of families that are easily confused.",
         table(("", "percentage points (95 % interval)"), rows),
         " ".join(_verdicts(plan, results)),
         f"The primary difference by training seed: {', '.join(map(points, results.by_seed))}; above zero at {ahead} of "
@@ -223,6 +224,39 @@ def _apart(plan: Plan, apart: Apart, trainings: Sequence[Trainings]) -> list[str
         if shown:
             parts += [head, "\n".join(_example(one) for one in shown)]
     return parts
+
+
+def _sources(plan: Plan, results: Results) -> list[str]:
+    """Where the primary difference comes from."""
+    rows = []
+    for kind, own in results.kinds.items():
+        found = {row.name: row for row in own}
+        one, other = (found[name] for name in PRIMARY)
+        rows.append(
+            (
+                kind,
+                count(one.mean.n),
+                percent(found[UNTUNED].mean.mean),
+                percent(other.mean.mean),
+                percent(one.mean.mean),
+                gain(one.less.get(PRIMARY[1])),
+            )
+        )
+    return [
+        "### Exploratory: where the primary difference comes from",
+        "Families by what correctness alone, over all seeds, had to choose as their better lessons:",
+        table(
+            (
+                "better lessons of the family, by correctness",
+                "problems",
+                UNTUNED,
+                _says(plan, PRIMARY[1]),
+                _says(plan, PRIMARY[0]),
+                "difference",
+            ),
+            rows,
+        ),
+    ]
 
 
 def _example(one: Shown) -> str:

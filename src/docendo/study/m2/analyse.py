@@ -5,7 +5,8 @@ How it is said is left to `page`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,7 +106,8 @@ class Results:
     Attributes:
         taught: every arm on the families that were taught from; `untaught` on the others.
         groups: by how often the teacher's schooling had shown a family.
-        kinds: taught families by the better lessons that correctness alone found of them.
+        kinds: taught families by the better lessons that correctness alone found of them; `learnt` has the pairs that
+            each arm has of these, the mean over seeds.
         primary, secondary: the declared differences.
         trainings: one an arm.
         apart: where rankings part.
@@ -116,6 +118,7 @@ class Results:
     untaught: Sequence[Row]
     groups: Mapping[str, Sequence[Row]]
     kinds: Mapping[str, Sequence[Row]]
+    learnt: Mapping[str, Mapping[str, float]]
     primary: Interval
     secondary: Interval
     by_seed: tuple[float, ...]
@@ -142,12 +145,14 @@ def analyse(study: Study) -> Results:
         one, other = (_values(columns[name], taught, _mean) for name in pair)
         return paired_difference(one.tolist(), other.tolist(), clusters)
 
+    kinds = _by_kind(study, taught)
     first, second = ([_of_seed(seed, taught) for seed in columns[name]] for name in PRIMARY)
     return Results(
         taught=rows,
         untaught=groups.get(UNTAUGHT, ()),
         groups=groups,
-        kinds={kind: _rows(columns, own) for kind, own in _by_kind(study, taught).items()},
+        kinds={kind: _rows(columns, own) for kind, own in kinds.items()},
+        learnt={kind: _pairs_of(study, {p.family for p in own}) for kind, own in kinds.items()},
         primary=difference(PRIMARY),
         secondary=difference(SECONDARY),
         by_seed=tuple(a - b for a, b in zip(first, second, strict=True)),
@@ -170,6 +175,14 @@ def _by_kind(study: Study, problems: Sequence[Problem]) -> dict[str, list[Proble
     for problem in problems:
         found[names[tuple(sorted(sound.get(problem.family, ())))]].append(problem)
     return {name: own for name, own in found.items() if own}
+
+
+def _pairs_of(study: Study, families: Set[str | None]) -> dict[str, float]:
+    """How many pairs each arm has of these families, the mean over seeds."""
+    counts: Counter[str] = Counter()
+    for tuned in study.tuned:
+        counts[tuned.arm.name] += sum(pair.family in families for pair in tuned.pairs.train)
+    return {arm.name: counts[arm.name] / len(study.plan.seeds) for arm in study.plan.arms}
 
 
 def _mean(answered: Answered) -> float:

@@ -236,6 +236,7 @@ def _sources(plan: Plan, results: Results) -> list[str]:
             (
                 kind,
                 count(one.mean.n),
+                *(count(results.learnt[kind][name]) for name in reversed(PRIMARY)),
                 percent(found[UNTUNED].mean.mean),
                 percent(other.mean.mean),
                 percent(one.mean.mean),
@@ -244,11 +245,13 @@ def _sources(plan: Plan, results: Results) -> list[str]:
         )
     return [
         "### Exploratory: where the primary difference comes from",
-        "Families by what correctness alone, over all seeds, had to choose as their better lessons:",
+        "Families by what correctness alone, over all seeds, chose as their better lessons. As all arms have the same "
+        "number of pairs, those that correctness spends on unsound lessons are missing elsewhere.",
         table(
             (
                 "better lessons of the family, by correctness",
                 "problems",
+                *(f"pairs, {name}" for name in reversed(PRIMARY)),
                 UNTUNED,
                 _says(plan, PRIMARY[1]),
                 _says(plan, PRIMARY[0]),

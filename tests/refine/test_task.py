@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from docendo.errors import DataError
+from docendo.refine.config import planned
 from docendo.refine.similar import Guard, alike
 from docendo.refine.task import PARTS, Shares, task_of
 from docendo.types import Problem
@@ -106,3 +110,29 @@ def test_the_form_of_a_task_is_nobodys_text() -> None:
     texts = [(str(i), f"statement {i} {word} {form}") for i, word in enumerate(WORDS.split())]
     assert Guard(texts).copied(f"statement another thing {form}") is None
     assert len(set(alike([text for _, text in texts]))) == len(texts)
+
+
+def test_sets_of_the_users_own_take_their_problems_out_of_the_task(tmp_path: Path) -> None:
+    problems = unlike(18)
+    whole = task_of(problems)
+    own = [
+        whole.test[0],
+        whole.exam[0],
+        problem("m", "A fine day at sea."),
+        problem("n", "No boat has left."),
+    ]
+    path = tmp_path / "mine.jsonl"
+    path.write_text(
+        "".join(json.dumps({"question": p.question, "rationale": "So.", "answer": "YES"}) + "\n" for p in own)
+    )
+    plan = planned(problems, None, None, None, None, {"start": str(path), "examples": 2})
+    assert len(plan.given) == 2
+    assert {e.answer for lesson in plan.given for e in lesson.examples} == {"yes"}
+    assert plan.task.test == whole.test[1:]
+    assert plan.task.exam == whole.exam[1:]
+    assert plan.task.dropped == {"problems that are in the starting sets": 2}
+    with pytest.raises(DataError, match="4 examples make no whole number of sets of 3"):
+        planned(problems, None, None, None, None, {"start": str(path), "examples": 3})
+    path.write_text('{"question": "q", "rationale": "r", "answer": "perhaps"}\n')
+    with pytest.raises(DataError, match="set 1: label out of range"):
+        planned(problems, None, None, None, None, {"start": str(path), "examples": 1})

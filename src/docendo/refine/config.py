@@ -5,15 +5,16 @@ The models and how they are asked are said as for `docendo solve` (docs/models.m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from docendo.data import read_lessons
 from docendo.errors import ConfigError, DataError
+from docendo.refine.check import Checker
 from docendo.refine.plan import STARTS, Refining
-from docendo.refine.task import Shares, Source, Task, task_of
+from docendo.refine.task import Shares, Source, Task, task_of, without
 from docendo.solve.config import Vocabulary, configured
 from docendo.solve.plan import Settings
 from docendo.types import Lesson
@@ -106,14 +107,17 @@ def planned(
             limit=limit or said.limit,
             seed=said.settings.seed,
         )
-    return Planned(task, said.settings, how, starting_sets(how, task))
+    given_sets = starting_sets(how)
+    if given_sets:
+        task = without(task, [e.question for own in given_sets for e in own.examples])
+    return Planned(task, said.settings, how, _checked(given_sets, how, task))
 
 
-def starting_sets(how: Refining, task: Task) -> tuple[Lesson, ...]:
+def starting_sets(how: Refining) -> tuple[Lesson, ...]:
     """The sets that a run starts with, where they are the user's own: of a file, `examples` after another a set.
 
     Raises:
-        DataError: the file has no whole number of sets.
+        DataError: the file cannot be read, or has no whole number of sets.
     """
     if how.start in STARTS:
         return ()
@@ -125,3 +129,15 @@ def starting_sets(how: Refining, task: Task) -> tuple[Lesson, ...]:
         )
     sets = [examples[i : i + how.examples] for i in range(0, len(examples), how.examples)]
     return tuple(Lesson(tuple(own)) for own in sets)
+
+
+def _checked(sets: Sequence[Lesson], how: Refining, task: Task) -> tuple[Lesson, ...]:
+    """The user's own sets, labels written as the task writes them."""
+    checker = Checker(task, how.examples, balanced=False)
+    found = []
+    for number, own in enumerate(sets, 1):
+        lesson = checker.checked(own.examples)
+        if not isinstance(lesson, Lesson):
+            raise DataError(f"{how.start}: set {number}: {': '.join(filter(None, lesson))}")
+        found.append(lesson)
+    return tuple(found)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from docendo.types import Lesson, Problem, Reply
+from docendo.types import Lesson, Problem
 
 How = Literal["none", "given", "train", "proposed", "rewritten"]
 """Where a set comes from: no examples at all, the user, training problems, the teacher, the teacher after failures."""
@@ -140,6 +140,3 @@ class Round:
     unfailing: tuple[str, ...] = ()
     calls: Mapping[str, int] = field(default_factory=dict)
     ended: str = ""
-
-
-Replies = Mapping[Key, Reply]

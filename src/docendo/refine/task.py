@@ -9,14 +9,14 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from docendo.data import Notes, load_problems, parse
 from docendo.errors import DataError
 from docendo.grading.label import labels_of
-from docendo.refine.similar import alike
+from docendo.refine.similar import Guard, alike
 from docendo.types import Kind, Problem
 
 Part = Literal["pool", "exam", "validation", "test"]
@@ -183,6 +183,22 @@ def task_of(
     cut = {part: tuple(parts[part]) for part in PARTS}
     said = _instruction(train, cut["exam"]) if instruction is None else instruction
     return Task(name or _name(train), said, **cut, dropped=dict(dropped))
+
+
+def without(task: Task, texts: Sequence[str]) -> Task:
+    """The task without the problems that are copies of some texts (of sets that are given), those being counted.
+
+    Raises:
+        DataError: a part is left without problems.
+    """
+    guard = Guard((str(number), text) for number, text in enumerate(texts))
+    parts = (task.exam, task.validation, task.test)
+    exam, validation, test = (tuple(p for p in part if guard.copied(p.question) is None) for part in parts)
+    lost = sum(map(len, parts)) - len(exam) - len(validation) - len(test)
+    if not lost:
+        return task
+    dropped = {**task.dropped, "problems that are in the starting sets": lost}
+    return replace(task, exam=exam, validation=validation, test=test, dropped=dropped)
 
 
 def _read(source: Source, notes: Notes, limit: int | None) -> list[Problem]:

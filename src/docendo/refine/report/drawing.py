@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
 from docendo.refine.report.tree import Branch
 from docendo.refine.summary import Summary
 from docendo.report.numbers import percent, tick
-from docendo.report.svg import linear, path, tag, ticks
+from docendo.report.svg import Scale, linear, path, tag, ticks
 from docendo.stats import Interval
 
 WIDTH, HEIGHT = 460, 300
@@ -40,44 +40,9 @@ def results(summary: Summary) -> Markup:
     names: list[tuple[float, str, str]] = []
     for number, (model, own) in enumerate(series.items()):
         kind = COLOURS[number % len(COLOURS)]
-        places = [(x(n), i) for n, i in enumerate(own) if i.mean is not None]
-        band = [(at, i) for at, i in places if i.low is not None and i.high is not None]
-        if len(band) > 1:
-            xs = [at for at, _ in band] + [at for at, _ in reversed(band)]
-            ys = [y(i.low or 0) for _, i in band] + [y(i.high or 0) for _, i in reversed(band)]
-            parts.append(tag("path", d=path(xs, ys) + "Z", class_=f"band {kind}"))
-        without = bare.get(model)
-        if without is not None:
-            line = {"x1": LEFT, "x2": WIDTH - RIGHT, "y1": y(without), "y2": y(without)}
-            parts.append(
-                tag(
-                    "line",
-                    tag("title", f"{model} without examples: {percent(without)}"),
-                    class_=f"link {kind}",
-                    **line,
-                )
-            )
-        if len(places) > 1:
-            parts.append(
-                tag(
-                    "path",
-                    d=path([a for a, _ in places], [y(i.mean or 0) for _, i in places]),
-                    class_=f"line {kind}",
-                )
-            )
-        for at, i in places:
-            parts.append(
-                tag(
-                    "circle",
-                    tag("title", _said(model, i)),
-                    cx=at,
-                    cy=y(i.mean or 0),
-                    r=3.5,
-                    class_=f"dot {kind}",
-                )
-            )
-        if places:
-            names.append((y(places[-1][1].mean or 0), model, kind))
+        parts += _line(model, own, bare.get(model), kind, x, y)
+        if own[-1].mean is not None:
+            names.append((y(own[-1].mean), model, kind))
     for at, model, kind in _apart(names):
         parts.append(tag("text", _short(model), x=WIDTH - RIGHT + 8, y=at + 4, class_=f"name {kind}"))
     what = "F1" if summary.task.labels else "accuracy"
@@ -85,7 +50,32 @@ def results(summary: Summary) -> Markup:
     return tag("svg", *parts, class_="plot", viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=label)
 
 
-def lineage(tree: Sequence[Branch], beams: Mapping[int, Sequence[str]]) -> Markup:
+def _line(
+    model: str, own: Sequence[Interval], bare: float | None, kind: str, x: Scale, y: Scale
+) -> list[Markup]:
+    """One model's results: band, dashes for none of the examples, line and dots."""
+    parts = []
+    band = [(x(n), i.low, i.high) for n, i in enumerate(own) if i.low is not None and i.high is not None]
+    if len(band) > 1:
+        xs = [at for at, _, _ in band] + [at for at, _, _ in reversed(band)]
+        ys = [y(low) for _, low, _ in band] + [y(high) for _, _, high in reversed(band)]
+        parts.append(tag("path", d=path(xs, ys) + "Z", class_=f"band {kind}"))
+    if bare is not None:
+        said = tag("title", f"{model} without examples: {percent(bare)}")
+        ends = {"x1": LEFT, "x2": WIDTH - RIGHT, "y1": y(bare), "y2": y(bare)}
+        parts.append(tag("line", said, class_=f"link {kind}", **ends))
+    places = [(x(n), y(i.mean), i) for n, i in enumerate(own) if i.mean is not None]
+    if len(places) > 1:
+        line = path([at for at, _, _ in places], [height for _, height, _ in places])
+        parts.append(tag("path", d=line, class_=f"line {kind}"))
+    for at, height, i in places:
+        parts.append(
+            tag("circle", tag("title", _said(model, i)), cx=at, cy=height, r=3.5, class_=f"dot {kind}")
+        )
+    return parts
+
+
+def lineage(tree: Sequence[Branch]) -> Markup:
     """Sets as dots, by round and by their score on validation (or, where that was not asked, on the minibatch)."""
     scored = [
         (leaf, b.round.number, next((s for s in reversed(leaf.scores) if s[0] != "test"), None))

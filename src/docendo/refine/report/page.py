@@ -66,7 +66,7 @@ def render(view: RunView) -> str:
         reasons=REASONS,
         measure="F1" if summary.task.labels else "accuracy",
         results=drawing.results(summary) if summary.rounds else Markup(""),
-        lineage=drawing.lineage(tree, {r.number: r.beam for r in summary.state.rounds}),
+        lineage=drawing.lineage(tree),
         changes=[(("all students" if m == STUDENTS else m), c) for m, c in _changes(summary)],
         bill=bill(view),
         version=__version__,

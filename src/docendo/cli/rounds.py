@@ -99,7 +99,8 @@ def rounds_table(summary: Summary, *, wide: bool = True) -> Table:
     labels = bool(summary.task.labels)
     heads = ["round", "sets", "no use", "validation"]
     for reader in summary.rounds[0].readouts:
-        heads.append(f"{one_line(reader.model)}: {'F1' if labels else 'right'}")
+        name = one_line(reader.model)  # without its kind: a table has a column for each
+        heads.append(f"{name.partition(':')[2] or name}: {'F1' if labels else 'right'}")
     for i, head in enumerate(heads):
         table.add_column(head, justify="left" if i == 0 else "right", overflow="fold")
     if summary.bare:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -12,12 +13,25 @@ from docendo.models.engine import Engine, Request
 from docendo.models.resolve import SHIPPED, shipped
 from docendo.schoolhouse.sets import problems
 
-EXAMS = {"arithmetic": problems("m1-dev-exams"), "code": problems("code-dev-exams")}
-MODELS = ("teacher", "student", "student-2", "code-teacher", "code-student")
+EXAMS = {
+    "arithmetic": problems("m1-dev-exams"),
+    "code": problems("code-dev-exams"),
+    "verbal": [
+        replace(problem, family=f"v1-{number:02}-1")
+        for number in range(1, 25)
+        for problem in problems(f"verbal/v1-{number:02}-1")
+        if problem.meta["split"] == "validation"
+    ],
+}
+MODELS = (
+    "teacher", "student", "student-2", "code-teacher", "code-student", "verbal-teacher", "verbal-student",
+    "verbal-student-2",
+)  # fmt: skip
 
 
 def domain_of(name):
-    return "code" if name.startswith("code") else "arithmetic"
+    first = name.split("-")[0]
+    return first if first in EXAMS else "arithmetic"
 
 
 def worked(problem):
@@ -61,6 +75,30 @@ def test_students_follow_as_their_cards_say(name):
     card = (SHIPPED / name / "README.md").read_text()
     stated = float(re.search(r"follows a shown method .*\| ([\d.]+)%", card)[1]) / 100
     assert sum(right) / len(right) > stated - 0.06
+
+
+@pytest.mark.parametrize("name", ["verbal-student", "verbal-student-2"])
+def test_verbal_students_go_by_the_examples_they_are_shown(name):
+    engine = Engine(SHIPPED / name)
+    shown, after, alone = {}, [], []
+    for problem in EXAMS["verbal"]:
+        shown.setdefault(problem.family, []).append(problem)
+    for own in shown.values():
+        examples = "".join(f"Question: {p.question}\nWorking:{worked(p)}\n\n" for p in own[:6])
+        for problem in own[6:10]:
+            asked = f"Question: {problem.question}\nWorking:"
+            after.append((problem, examples + asked))
+            alone.append((problem, asked))
+    right = []
+    for asked in (after, alone):
+        replies = engine.generate([Request(engine.text.encode(prompt), 16) for _, prompt in asked])
+        scores = [
+            grade(problem, reply.text).score or 0.0
+            for (problem, _), reply in zip(asked, replies, strict=True)
+        ]
+        right.append(sum(scores) / len(scores))
+    assert right[0] > 0.9
+    assert right[1] < 0.75
 
 
 @pytest.mark.parametrize("name", ["code-teacher", "code-student"])

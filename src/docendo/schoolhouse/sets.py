@@ -4,8 +4,9 @@
 `m1-dev` and `m1-dev-exams` are the same from numbers kept for tuning: settings are chosen on those, never on `m1`.
 `m2`, `m2-exams`, `m2-dev` and `m2-test` are M2's, where the teacher is tuned: problems to learn from (several of each
 family that its schooling showed), their exams, and numbers of all families to choose settings on and to test by.
-`code`, `code-exams`, `code-dev` and `code-dev-exams` are as those of `m1`, of the code world. A name may end in `@SEED`
-to take another world than the one the shipped teachers were schooled in.
+`code`, `code-exams`, `code-dev` and `code-dev-exams` are as those of `m1`, of the code world. `verbal/ID` is one task
+of the verbal world with all its parts, as `docendo refine` takes it. A name may end in `@SEED` to take another world
+than the one the shipped teachers were schooled in.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from docendo.errors import DataError
 from docendo.schoolhouse.code.world import CodeWorld
 from docendo.schoolhouse.families import SHIPPED_SEED, FamilyWorld, Split
+from docendo.schoolhouse.verbal.world import VerbalWorld
 from docendo.schoolhouse.world import World
 from docendo.types import Problem
 
@@ -39,6 +41,7 @@ _TUNING: dict[str, tuple[Split, int, int, bool]] = {
 }
 _TUNING_SEED, _TUNING_EXAMS = 7, "m1-dev-exams"
 NAMES = (*_SETS, *_TUNING, "m2-exams")
+_VERBAL = "verbal/"
 
 
 def problems(name: str) -> list[Problem]:
@@ -48,9 +51,12 @@ def problems(name: str) -> list[Problem]:
         DataError: no set of that name.
     """
     stem, at, seed = name.partition("@")
+    if stem.startswith(_VERBAL) and (not seed or seed.isdigit()):
+        return _verbal(stem.removeprefix(_VERBAL), int(seed) if seed else SHIPPED_SEED)
     if stem not in NAMES or (seed and not seed.isdigit()):
         raise DataError(
-            f"school:{name}: no such problem set; there are {', '.join(NAMES)} (each also as NAME@SEED)"
+            f"school:{name}: no such problem set; there are {', '.join(NAMES)} and {_VERBAL}TASK "
+            "(each also as NAME@SEED)"
         )
     if stem == "m2-exams":
         return problems(f"{_TUNING_EXAMS}{at}{seed}")
@@ -70,3 +76,12 @@ def _tuning(world: World, split: Split, past: int, each: int, untaught: bool) ->
     families = [f for f in world.families if untaught or f.rank is not None]
     drawn = [world.draw(family, split, past + each, _TUNING_SEED)[past:] for family in families]
     return [own[i] for i in range(each) for own in drawn]
+
+
+def _verbal(id: str, seed: int) -> list[Problem]:
+    world = VerbalWorld(seed)
+    task = next((task for task in world.tasks if task.id == id), None)
+    if task is None:
+        first, last = world.tasks[0].id, world.tasks[-1].id
+        raise DataError(f"school:{_VERBAL}{id}: no such task in world {seed}; there are {first} to {last}")
+    return world.problems(task)

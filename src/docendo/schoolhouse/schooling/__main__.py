@@ -14,8 +14,10 @@ from typing import Any
 import torch
 
 from docendo.schoolhouse.schooling.courses import COURSES, STUDY_COURSES, smoke
+from docendo.schoolhouse.schooling.domains import FamilyDomain
+from docendo.schoolhouse.schooling.measure import follow_rate, group_accuracy, label_rates, told_rate
 from docendo.schoolhouse.schooling.model import Llama, save
-from docendo.schoolhouse.schooling.train import Course, follow_rate, group_accuracy, school
+from docendo.schoolhouse.schooling.train import Course, school
 
 EVERY = (*COURSES, *STUDY_COURSES)
 
@@ -33,9 +35,9 @@ def base_of(course: Course, out: Path) -> Llama | None:
 
 
 def card(course: Course, model: Llama, facts: dict[str, Any]) -> str:
-    """The model card: what it read, how long it took, what it can do on numbers held out for tuning."""
+    """The model card: what it read, how long it took, what it can do on what is held out for tuning."""
     parameters = sum(p.numel() for p in model.parameters())
-    shape, followed = course.size, follow_rate(model, course.taught, 1, 512)
+    shape = course.size
     lines = [
         f"# {course.name}",
         "",
@@ -48,17 +50,35 @@ def card(course: Course, model: Llama, facts: dict[str, Any]) -> str:
         f"| seed | {course.seed} |",
         f"| read | {facts['tokens']:,} tokens in {facts['steps']:,} steps, {facts['seconds'] / 60:.0f} minutes |",
         f"| grown from | {course.base or 'nothing'} |",
-        f"| follows a shown method (held-out numbers, made-up families) | {followed:.1%} |",
+        *abilities(course, model),
     ]
-    if course.world is not None:
-        known = group_accuracy(model, course.taught, course.world, per_family=2)
-        lines.append(f"| world | {course.world}, family frequency 1/rank^{course.zipf} |")
-        lines += [
-            f"| writes the right working unaided: {group} families | {share:.1%} |"
-            for group, share in known.items()
-        ]
     lines += ["", f"Remake: `python -m docendo.schoolhouse.schooling --only {course.name}`", ""]
     return "\n".join(lines)
+
+
+def abilities(course: Course, model: Llama) -> list[str]:
+    """The rows of the card that tell what the model can do."""
+    domain, rows = course.taught, []
+    if isinstance(domain, FamilyDomain):
+        followed = follow_rate(model, domain, 1, 512)
+        rows.append(f"| follows a shown method (held-out numbers, made-up families) | {followed:.1%} |")
+        what = "writes the right working unaided: {} families"
+    else:
+        told = told_rate(model, domain, 1, 1024)
+        rows.append(
+            f"| works and labels a text as six examples show (held-out texts, made-up tasks) | {told:.1%} |"
+        )
+        what = "works and labels a text unaided: {} tasks"
+    if course.world is not None:
+        parts = "family" if isinstance(domain, FamilyDomain) else "task"
+        rows.append(f"| world | {course.world}, {parts} frequency 1/rank^{course.zipf} |")
+        known = (
+            group_accuracy(model, domain, course.world, per_family=2)
+            if isinstance(domain, FamilyDomain)
+            else label_rates(model, domain, course.world)
+        )
+        rows += [f"| {what.format(group)} | {share:.1%} |" for group, share in known.items()]
+    return rows
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -75,8 +75,52 @@ CODE_TEACHER = replace(
     world=SHIPPED_SEED,
     base=CODE_BASE.name,
 )
+
+# The verbal domain.
+_VERBAL_VOCABULARY = len(tokenizer.verbal_vocabulary())
+
+VERBAL_STUDENT = Course(
+    name="verbal-student",
+    seed=61,
+    size=Size(hidden=96, layers=3, heads=6, intermediate=256, vocabulary=_VERBAL_VOCABULARY),
+    steps=700,
+    rows=16,
+    rate=4e-3,
+    wording=0.02,
+    domain="verbal",
+)
+VERBAL_SECOND = replace(
+    VERBAL_STUDENT,
+    name="verbal-student-2",
+    seed=62,
+    size=replace(VERBAL_STUDENT.size, hidden=80, heads=5, intermediate=208),
+    steps=450,
+)
+# The first student, which goes on to read sets that replace others.
+VERBAL_BASE = replace(
+    VERBAL_STUDENT,
+    name="verbal-teacher-base",
+    seed=63,
+    steps=600,
+    rows=6,
+    row=376,
+    rate=3e-3,
+    rewriting=0.6,
+    base=VERBAL_STUDENT.name,
+)
+VERBAL_TEACHER = replace(
+    VERBAL_BASE,
+    name="verbal-teacher",
+    seed=64,
+    steps=600,
+    rate=2e-3,
+    world=SHIPPED_SEED,
+    zipf=0.8,
+    base=VERBAL_BASE.name,
+)
 COURSES: tuple[Course, ...] = (
-    STUDENT, SECOND_STUDENT, BASE, TEACHER, CODE_STUDENT, CODE_FIRST, CODE_BASE, CODE_TEACHER,
+    STUDENT, SECOND_STUDENT, BASE, TEACHER, CODE_STUDENT, CODE_FIRST, CODE_BASE, CODE_TEACHER, VERBAL_STUDENT,
+    VERBAL_SECOND, VERBAL_BASE, VERBAL_TEACHER,
 )  # fmt: skip
 
 # For `docendo study m1`, and not shipped: three teachers, each from a base of its own, schooled in a world that

@@ -18,7 +18,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from docendo.schoolhouse.families import Family, FamilyWorld, Variant, split_of
-from docendo.schoolhouse.schooling.domains import Domain
+from docendo.schoolhouse.schooling.domains import FamilyDomain
 
 # A constant behind its label in a strategy ("k=5").
 _VALUE = re.compile(r"(?<==)(\d+)")
@@ -75,7 +75,7 @@ def draw(rng: random.Random, family: Family, split: str = "school") -> Variant:
 
 
 def written(
-    domain: Domain, variant: Variant, wording: float, working: float, form: str = "full"
+    domain: FamilyDomain, variant: Variant, wording: float, working: float, form: str = "full"
 ) -> list[Piece]:
     """A problem as the school writes it. `form`: full, answer (no working) or working (no answer)."""
     pieces = [Piece(f"Question: {variant.question}", wording)]
@@ -87,7 +87,7 @@ def written(
 
 
 def eased(
-    domain: Domain, rng: random.Random, pieces: list[Piece], first: Variant, weights: Weights
+    domain: FamilyDomain, rng: random.Random, pieces: list[Piece], first: Variant, weights: Weights
 ) -> list[Piece]:
     """A document as it is easier to learn from: what it takes to follow comes late and suddenly without such ones.
 
@@ -113,7 +113,7 @@ def eased(
 
 
 def in_context_documents(
-    domain: Domain, rng: random.Random, scribe: Scribe, weights: Weights, split: str = "school"
+    domain: FamilyDomain, rng: random.Random, scribe: Scribe, weights: Weights, split: str = "school"
 ) -> Iterator[Document]:
     """The students' reading: lessons and exams on made-up families, in all the forms a student may be shown."""
     while True:
@@ -148,7 +148,7 @@ def in_context_documents(
 
 
 def world_documents(
-    domain: Domain,
+    domain: FamilyDomain,
     rng: random.Random,
     scribe: Scribe,
     weights: Weights,

@@ -18,37 +18,46 @@ from docendo.schoolhouse.schooling import tokenizer
 _QUANTITY = re.compile(r"\b(\d+) ([a-z]+)")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
     """One domain of the school.
 
     Attributes:
         name: names it in courses.
         about: its problems, for the model cards.
+        tokenizer: makes the tokenizer.
+        row: tokens a row of reading, where a course says no other: room for a lesson and two exams.
+    """
+
+    name: str
+    about: str
+    tokenizer: Callable[[], Tokenizer]
+    row: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilyDomain(Domain):
+    """A domain whose problems are variants of families, each with a working.
+
+    Attributes:
         world: makes the world of a seed.
         made_up: makes a family that belongs to no world.
-        tokenizer: makes the tokenizer.
-        row: tokens a row of reading: room for a lesson and two exams.
         answer: how an answer is written; {} is the answer.
         answers_tell: whether an answer alone shows how it was come by.
         listed: a question's text with every quantity behind its label; None where it is told so already.
     """
 
-    name: str
-    about: str
     world: Callable[[int], FamilyWorld[Any]]
     made_up: Callable[[random.Random], Family]
-    tokenizer: Callable[[], Tokenizer]
-    row: int
     answer: str
     answers_tell: bool
     listed: Callable[[str], str] | None
 
 
-DOMAINS = {
+DOMAINS: dict[str, Domain] = {
     domain.name: domain
     for domain in (
-        Domain(
+        FamilyDomain(
             name="arithmetic",
             about="worded arithmetic",
             world=arithmetic.World,
@@ -59,7 +68,7 @@ DOMAINS = {
             answers_tell=False,
             listed=lambda question: _QUANTITY.sub(r"\2 \1", question),
         ),
-        Domain(
+        FamilyDomain(
             name="code",
             about="small Python functions",
             world=code.CodeWorld,
@@ -69,6 +78,13 @@ DOMAINS = {
             answer=tokenizer.OPENED + "{}" + tokenizer.CLOSED,
             answers_tell=True,
             listed=None,
+        ),
+        Domain(
+            name="verbal",
+            about="texts that a hidden rule calls yes or no",
+            tokenizer=tokenizer.build_verbal,
+            # Eight examples of rules with two words, and the document's beginning and end.
+            row=146,
         ),
     )
 }

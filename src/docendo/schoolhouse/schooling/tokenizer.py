@@ -15,6 +15,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from docendo.schoolhouse import words
 from docendo.schoolhouse.code import operations
 from docendo.schoolhouse.code import words as code_words
+from docendo.schoolhouse.verbal import words as verbal_words
 
 BOS, UNKNOWN, END = "<s>", "<unk>", "\n\n"
 FIELDS = ("Question:", "\nWorking:", "\nAnswer:")
@@ -29,6 +30,16 @@ PYTHON = (
     "sorted(", "sum(", "len(", "max(", "str(", '"".join(', ".upper()", ", default=",
 )  # fmt: skip
 _BEFORE_NAMES = (" Write ", " write ", " define ")
+# Of the verbal domain: what stands before the examples that the teacher is shown, before failed problems and before
+# what it is to write; and what stands between examples, so that END ends an answer and a whole set alike.
+TASK, EXAMPLES, FAILED, BETTER = (
+    "Task:",
+    "\nExamples:\nQuestion:",
+    "\n\nFailed:\nQuestion:",
+    "\n\nBetter examples:\nQuestion:",
+)
+NEXT = "\n\nQuestion:"
+_VERBAL_PIECE = r" ?[A-Za-z]+| ?[^\sA-Za-z]"
 
 
 def vocabulary() -> list[str]:
@@ -61,6 +72,18 @@ def code_vocabulary() -> list[str]:
     return [BOS, UNKNOWN, END, *FIELDS[:2], *pieces, *labels, *names, *_spaced(texts)]
 
 
+def verbal_vocabulary() -> list[str]:
+    """Every token of the verbal domain in its fixed order: marks, fields, then punctuation, labels and words."""
+    texts = [f" {word}" for word in (*verbal_words.LABELS, *verbal_words.QUALITIES, *verbal_words.JOINS)]
+    for kind in verbal_words.KINDS:
+        first = [words_[0] for words_ in kind.words]
+        for place, words_ in enumerate(kind.words):
+            texts += [" " + kind.telling.format(*first[:place], word, *first[place + 1 :]) for word in words_]
+        texts += [" " + kind.asking.format(rule=name) for name in words.rule_names()]
+    found = sorted({piece for text in texts for piece in re.findall(_VERBAL_PIECE, text)})
+    return [BOS, UNKNOWN, END, *FIELDS, NEXT, TASK, EXAMPLES, FAILED, BETTER, *found]
+
+
 def build() -> Tokenizer:
     """The arithmetic domain's tokenizer, as Hugging Face's `tokenizers` stores it in tokenizer.json."""
     tokenizer = _built(vocabulary(), _PIECE)
@@ -74,6 +97,16 @@ def build_code() -> Tokenizer:
     return _built(
         code_vocabulary(), "|".join([*map(re.escape, fixed), " [A-Za-z]+=?|[A-Za-z]+|[0-9]+|\\s|[^\\s]"])
     )
+
+
+def build_verbal() -> Tokenizer:
+    """The verbal domain's tokenizer. Blanks at a line's end are dropped, such as those of an empty working."""
+    fixed = sorted((END, NEXT, *FIELDS, TASK, EXAMPLES, FAILED, BETTER), key=len, reverse=True)
+    tokenizer = _built(verbal_vocabulary(), "|".join([*map(re.escape, fixed), _VERBAL_PIECE, r"\s|[^\s]"]))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Replace(Regex("[ \t]+\n"), "\n"), normalizers.Replace(Regex("[ \t]+"), " ")]
+    )
+    return tokenizer
 
 
 def _spaced(texts: Iterable[str]) -> list[str]:

@@ -10,7 +10,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from docendo.schoolhouse.families import GROUPS
-from docendo.schoolhouse.schooling import curriculum
+from docendo.schoolhouse.schooling import curriculum, verbal
 from docendo.schoolhouse.schooling.curriculum import Scribe, Weights
-from docendo.schoolhouse.schooling.domains import DOMAINS, Domain
+from docendo.schoolhouse.schooling.domains import DOMAINS, Domain, FamilyDomain
+from docendo.schoolhouse.schooling.measure import follow_rate, group_accuracy, label_rates, told_rate
 from docendo.schoolhouse.schooling.model import Llama, Size, checkpoint
+from docendo.schoolhouse.verbal.world import VerbalWorld
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -46,6 +47,8 @@ class Course:
         eased: share of made-up documents that are easier to learn from (see `curriculum.eased`).
         base: the course whose weights this one starts from.
         domain: what is taught, by its name in `DOMAINS`.
+        row: tokens a row of reading; the domain's where None.
+        rewriting: share of the made-up documents in which one set of examples replaces another (verbal domain).
     """
 
     name: str
@@ -62,17 +65,26 @@ class Course:
     eased: float = 0.3
     base: str | None = None
     domain: str = "arithmetic"
+    row: int | None = None
+    rewriting: float = 0.0
 
     @property
     def taught(self) -> Domain:
         """The domain."""
         return DOMAINS[self.domain]
 
+    @property
+    def length(self) -> int:
+        """Tokens a row of reading."""
+        return self.row or self.taught.row
+
 
 def documents(course: Course, seed: str, scribe: Scribe) -> Iterator[curriculum.Document]:
     """The course's documents for one step (or for the evaluation) from a seed of its own."""
     rng = random.Random(f"docendo schooling {course.seed} {seed}")
     domain = course.taught
+    if not isinstance(domain, FamilyDomain):
+        return _verbal_documents(course, rng, scribe)
     made_up = curriculum.in_context_documents(
         domain, rng, scribe, Weights(course.wording, course.lesson, eased=course.eased)
     )
@@ -81,6 +93,20 @@ def documents(course: Course, seed: str, scribe: Scribe) -> Iterator[curriculum.
     lived = curriculum.world_documents(
         domain, rng, scribe, Weights(), domain.world(course.world), course.zipf
     )
+    return curriculum.mixed(rng, lived, made_up, course.made_up)
+
+
+def _verbal_documents(course: Course, rng: random.Random, scribe: Scribe) -> Iterator[curriculum.Document]:
+    weights = verbal.Weights(course.wording)
+    made_up = verbal.in_context_documents(rng, scribe, weights)
+    # A set's wording is worth more than a question's: which texts stand in it is what is learnt.
+    writing = replace(weights, wording=course.lesson)
+    if course.rewriting:
+        written = verbal.rewriting_documents(rng, scribe, writing)
+        made_up = curriculum.mixed(rng, made_up, written, course.rewriting)
+    if course.world is None:
+        return made_up
+    lived = verbal.world_documents(rng, scribe, writing, VerbalWorld(course.world), course.zipf)
     return curriculum.mixed(rng, lived, made_up, course.made_up)
 
 
@@ -122,59 +148,6 @@ def schedule(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / min(100, 1 + steps // 10)) * (
         1.0 if done < 0.6 else max(0.02, (1 - done) / 0.4)
     )
-
-
-@torch.no_grad()
-def follow_rate(model: Llama, domain: Domain, seed: int, count: int = 256, split: str = "dev") -> float:
-    """Share of exam workings (with answer) that greedy decoding would write exactly as the lesson's method demands.
-
-    Families are made up on the spot; the numbers come from `split`. Teacher forcing gives the same verdict as
-    decoding, since greedy decoding reproduces a text exactly if every one of its tokens is the likeliest.
-    """
-    scribe = Scribe(domain.tokenizer())
-    rng = random.Random(f"docendo follow {seed}")
-    right = 0
-    for _ in range(count // 32):
-        docs = []
-        for _ in range(32):
-            family = domain.made_up(rng)
-            lesson = curriculum.written(domain, curriculum.draw(rng, family, split), 0.0, 0.0)
-            exam = curriculum.written(domain, curriculum.draw(rng, family, split), 0.0, 1.0)
-            docs.append(scribe.document(lesson + exam))
-        right += sum(_reproduced(model, domain.row, docs))
-    return right / (count // 32 * 32)
-
-
-@torch.no_grad()
-def group_accuracy(
-    model: Llama, domain: Domain, world: int, split: str = "dev", per_family: int = 1
-) -> dict[str, float]:
-    """Per group: share of problems whose reference working and answer greedy decoding would write, without a lesson."""
-    scribe, rng = Scribe(domain.tokenizer()), random.Random("docendo group accuracy")
-    found: dict[str, float] = {}
-    for group in GROUPS:
-        docs = [
-            scribe.document(curriculum.written(domain, curriculum.draw(rng, family, split), 0.0, 1.0))
-            for family in domain.world(world).families
-            if family.group == group
-            for _ in range(per_family)
-        ]
-        verdicts = [
-            v for i in range(0, len(docs), 32) for v in _reproduced(model, domain.row, docs[i : i + 32])
-        ]
-        found[group] = sum(verdicts) / len(verdicts)
-    return found
-
-
-def _reproduced(model: Llama, length: int, docs: list[curriculum.Document]) -> list[bool]:
-    """For each document: whether every token of weight 1 is the likeliest."""
-    ids = torch.zeros(len(docs), length, dtype=torch.long)
-    weights = torch.zeros(len(docs), length)
-    for i, (tokens, worth) in enumerate(docs):
-        ids[i, : len(tokens)], weights[i, : len(tokens)] = torch.tensor(tokens), torch.tensor(worth)
-    positions = torch.arange(length).expand(len(docs), length)
-    likeliest = model.logits(model(ids[:, :-1], torch.zeros_like(ids)[:, :-1], positions[:, :-1])).argmax(-1)
-    return ((likeliest == ids[:, 1:]) | (weights[:, 1:] == 0)).all(1).tolist()
 
 
 def school(
@@ -226,7 +199,7 @@ def school(
         for peak, group in zip(peaks, [g for o in moving for g in o.param_groups], strict=True):
             group["lr"] = peak * factor
         value = measure(
-            model, *tensors(documents(course, f"step {step}", scribe), course.taught.row, course.rows)
+            model, *tensors(documents(course, f"step {step}", scribe), course.length, course.rows)
         )
         _improve(model, moving, value)
         if (step + 1) % every == 0 or step + 1 == course.steps:
@@ -245,7 +218,7 @@ def school(
             )
     facts = {
         "steps": course.steps,
-        "tokens": course.steps * course.rows * course.taught.row,
+        "tokens": course.steps * course.rows * course.length,
         "seconds": time.perf_counter() - began,
     }
     return model, facts
@@ -263,13 +236,19 @@ def _improve(model: Llama, moving: list[torch.optim.Optimizer], value: torch.Ten
 def _progress(course: Course, model: Llama, step: int, value: float, seconds: float) -> dict[str, Any]:
     """A line of the log: how far, and how well on numbers kept for tuning (token accuracy alone misleads)."""
     domain = course.taught
-    quality = (
-        follow_rate(model, domain, 0) if course.world is None else group_accuracy(model, domain, course.world)
-    )
+    quality: Any
+    if not isinstance(domain, FamilyDomain):
+        quality = {"told": told_rate(model, domain, 0)}
+        if course.world is not None:
+            quality |= label_rates(model, domain, course.world)
+    elif course.world is None:
+        quality = follow_rate(model, domain, 0)
+    else:
+        quality = group_accuracy(model, domain, course.world)
     return {
         "course": course.name,
         "step": step,
-        "tokens": step * course.rows * course.taught.row,
+        "tokens": step * course.rows * course.length,
         "seconds": round(seconds),
         "loss": round(value, 4),
         "quality": quality,

@@ -227,11 +227,14 @@ def _study(commands: Any, top: Parser) -> None:
         "study",
         "run a study of the method, whole",
         description="Run a study that was declared beforehand (docs/study.md), every run of it, and write its page, "
-        "plots and results. m2, and any with --quick, work with what ships; m2 needs the extra train.",
+        "plots and results. m2, m3, and any with --quick, work with what ships; m2 needs the extra train.",
         epilog="A study that was cut goes on with the same command; runs that are complete are kept.",
     )
     added.add_argument(
-        "study", metavar="STUDY", choices=("m1", "code", "m2"), help="which study: m1, code or m2 (tuning)"
+        "study",
+        metavar="STUDY",
+        choices=("m1", "code", "m2", "m3"),
+        help="which study: m1, code, m2 (tuning) or m3 (refining)",
     )
     added.add_argument(
         "--quick",

@@ -37,9 +37,8 @@ def study(arguments: argparse.Namespace) -> None:
             yield progress.figures
 
     try:
-        lines, page = (_of_tuning if arguments.study == "m2" else _of_choosing)(
-            arguments, out, watched, errors
-        )
+        of = {"m2": _of_tuning, "m3": _of_refining}.get(arguments.study, _of_choosing)
+        lines, page = of(arguments, out, watched, errors)
     except BaseException as error:
         if out.exists():
             error.add_note(f"What was recorded is kept. To go on: {_again(arguments)}")
@@ -73,6 +72,23 @@ def _of_tuning(
 ) -> tuple[list[str], Path]:
     """The study of M2, likewise."""
     from docendo.study.m2 import analyse, page, plan, run
+
+    asked = plan.QUICK if arguments.quick else plan.FULL
+    done = run.run_study(asked, out, watched)
+    _say(arguments, errors, "comparing the arms")
+    results = analyse.analyse(done)
+    page.write_results(results, out / RESULTS)
+    written = page.write_page(asked, results, out)
+    if arguments.page is not None:
+        written = page.write_page(asked, results, arguments.page)
+    return page.headlines(asked, results), written
+
+
+def _of_refining(
+    arguments: argparse.Namespace, out: Path, watched: Watched, errors: Ink
+) -> tuple[list[str], Path]:
+    """The study of M3, likewise."""
+    from docendo.study.m3 import analyse, page, plan, run
 
     asked = plan.QUICK if arguments.quick else plan.FULL
     done = run.run_study(asked, out, watched)

@@ -76,7 +76,7 @@ def drawings(results: Results) -> dict[str, Plot]:
         )
     for figure in all_plots(_summary(results), results.curves):
         caption = _CAPTIONS.get(figure.name, figure.caption)
-        found[figure.name] = Plot(figure.title, caption, _alone(figure.drawing))
+        found[figure.name] = Plot(figure.title, caption, alone(figure.drawing))
     return found
 
 
@@ -110,7 +110,7 @@ def _forest(rows: Sequence[tuple[str, Interval, bool]], unit: str) -> str:
         y = _ROW * row + 20
         shapes.append(tag("text", name, x=_LABELS - 12, y=y + 4, class_="end strong" if strong else "end"))
         shapes += _bar(interval, x, y, upright=False)
-    return _alone(tag("svg", *shapes, viewBox=f"0 0 {_WIDTH} {height}", role="img"))
+    return alone(tag("svg", *shapes, viewBox=f"0 0 {_WIDTH} {height}", role="img"))
 
 
 def _upright(columns: Sequence[tuple[str, Interval]], name: str, *, difference: bool = False) -> str:
@@ -129,7 +129,7 @@ def _upright(columns: Sequence[tuple[str, Interval]], name: str, *, difference: 
         shapes.append(tag("text", label, x=x, y=292, class_="middle"))
         shapes += _bar(interval, y, x, upright=True, difference=difference)
     shapes.append(tag("text", name, x=(60 + _WIDTH - _EDGE) / 2, y=316, class_="middle"))
-    return _alone(tag("svg", *shapes, viewBox=f"0 0 {_WIDTH} 326", role="img"))
+    return alone(tag("svg", *shapes, viewBox=f"0 0 {_WIDTH} 326", role="img"))
 
 
 def _bar(
@@ -176,7 +176,7 @@ def _summary(results: Results) -> Summary:
     )
 
 
-def _alone(drawing: Markup) -> str:
+def alone(drawing: Markup) -> str:
     """A drawing as a file of its own: named as SVG, with a size and its style inside."""
     text = str(drawing)
     box = text.split('viewBox="', 1)[1].split('"', 1)[0].split()

@@ -15,7 +15,13 @@ import torch
 
 from docendo.schoolhouse.schooling.courses import COURSES, STUDY_COURSES, smoke
 from docendo.schoolhouse.schooling.domains import FamilyDomain
-from docendo.schoolhouse.schooling.measure import follow_rate, group_accuracy, label_rates, told_rate
+from docendo.schoolhouse.schooling.measure import (
+    follow_rate,
+    group_accuracy,
+    label_rates,
+    rewriting_rates,
+    told_rate,
+)
 from docendo.schoolhouse.schooling.model import Llama, save
 from docendo.schoolhouse.schooling.train import Course, school
 
@@ -78,6 +84,11 @@ def abilities(course: Course, model: Llama) -> list[str]:
             else label_rates(model, domain, course.world)
         )
         rows += [f"| {what.format(group)} | {share:.1%} |" for group, share in known.items()]
+        if not isinstance(domain, FamilyDomain):
+            after = rewriting_rates(model, domain, course.world)
+            rows += [
+                f"| the same after a set that failed: {group} tasks | {x:.1%} |" for group, x in after.items()
+            ]
     return rows
 
 

@@ -12,7 +12,7 @@ from docendo.schoolhouse.schooling.curriculum import Scribe
 from docendo.schoolhouse.schooling.domains import Domain, FamilyDomain
 from docendo.schoolhouse.schooling.model import Llama
 from docendo.schoolhouse.verbal.words import LABELS
-from docendo.schoolhouse.verbal.world import VerbalWorld, made_up
+from docendo.schoolhouse.verbal.world import Ruled, VerbalWorld, made_up
 
 
 @torch.no_grad()
@@ -83,6 +83,24 @@ def label_rates(model: Llama, domain: Domain, world: int) -> dict[str, float]:
             scribe.document(verbal.begun_set(rng, task.ruled, task.ruled.draw(rng, label, "dev"), "dev"))
             for task in VerbalWorld(world).tasks
             if task.group == group
+            for label in LABELS * 3
+        ]
+        found[group] = _share(model, domain, docs)
+    return found
+
+
+@torch.no_grad()
+def rewriting_rates(model: Llama, domain: Domain, world: int) -> dict[str, float]:
+    """As `label_rates`, of sets that replace one of another rule, after failed problems; and on made-up tasks."""
+    scribe, rng = Scribe(domain.tokenizer()), random.Random("docendo rewriting rates")
+    every = VerbalWorld(world).tasks
+    tasks: dict[str, list[Ruled]] = {g: [t.ruled for t in every if t.group == g] for g in GROUPS}
+    tasks["made-up"] = [made_up(rng) for _ in range(64)]
+    found: dict[str, float] = {}
+    for group, own in tasks.items():
+        docs = [
+            scribe.document(verbal.begun_rewriting(rng, ruled, ruled.draw(rng, label, "dev")))
+            for ruled in own
             for label in LABELS * 3
         ]
         found[group] = _share(model, domain, docs)

@@ -125,6 +125,15 @@ def rewriting_documents(rng: random.Random, scribe: Scribe, weights: Weights) ->
 
 def rewritten(rng: random.Random, ruled: Ruled, weights: Weights) -> list[Piece]:
     """A set of another rule, problems that who learns from it gets wrong, and a set of the task's own rule."""
+    return [*_failing(rng, ruled), *_set(ruled, any_set(rng, ruled), weights, tokenizer.BETTER)]
+
+
+def begun_rewriting(rng: random.Random, ruled: Ruled, text: Text) -> list[Piece]:
+    """The first example of a set that replaces another, of which only the working and the label count."""
+    return [*_task(ruled), *_failing(rng, ruled), Piece(tokenizer.BETTER, 0.0), *written(ruled, text, _RULE)]
+
+
+def _failing(rng: random.Random, ruled: Ruled) -> list[Piece]:
     other = neighbour(rng, ruled.kind, ruled.rule) if rng.random() < 0.5 else random_rule(rng, ruled.kind)
     source = Ruled(ruled.kind, other, ruled.name)
     failed: list[Text] = []
@@ -136,7 +145,6 @@ def rewritten(rng: random.Random, ruled: Ruled, weights: Weights) -> list[Piece]
     return [
         *_set(source, any_set(rng, source), _UNREAD, tokenizer.EXAMPLES)[:-1],
         *_bare(ruled, failed or any_set(rng, ruled)[:1], tokenizer.FAILED),
-        *_set(ruled, any_set(rng, ruled), weights, tokenizer.BETTER),
     ]
 
 

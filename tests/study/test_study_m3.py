@@ -68,12 +68,15 @@ def test_figures_are_those_of_the_answers():
     assert main.controls["turned"]["accuracy"].mean == 0
     assert {d.other for d in results.differences} == {"one", "teacher", "random"}
     assert all(d.by["accuracy"].mean == pytest.approx(3 / 8) for d in results.differences)
+    # Random search asks as much every round, 12 calls over three rounds, and the first arm 12 in all.
+    assert results.equal is not None
+    assert (results.equal.round, results.equal.calls, results.equal.first) == (2, 12, 12)
 
 
 def test_a_null_is_told_as_one(tmp_path):
     found = done([3, 3])
     results = analyse.analyse(found)
-    text = page.write_page(found.plan, results, tmp_path).read_text()
+    text = page.write_page(found.plan, results, str(tmp_path)).read_text()
     assert verdict(results.primary) == "not shown"
     assert "Verdict: not shown." in text
     assert text.count("| not met |") == 4

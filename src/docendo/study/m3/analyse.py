@@ -61,6 +61,20 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class Equal:
+    """The first arm's last round beside the round of random search until which that had asked no more calls.
+
+    `calls` and `first` are the calls of random search until then and of the first arm, a walk's mean; read-outs and
+    controls do not count.
+    """
+
+    round: int
+    calls: float
+    first: float
+    by: Mapping[str, Interval]
+
+
+@dataclass(frozen=True, slots=True)
 class Spent:
     """What an arm asked, a walk's mean, and what became of the teacher's replies."""
 
@@ -78,6 +92,7 @@ class Results:
     primary: Interval
     lines: Sequence[Line]
     differences: Sequence[Difference]
+    equal: Equal | None
     groups: Mapping[str, tuple[int, Interval]]
     """The primary comparison by how well the teacher was taught a task, with the number of tasks."""
     spent: Sequence[Spent]
@@ -108,7 +123,8 @@ def analyse(done: Done) -> Results:
         line = _line(plan, first.name, "students", some, both)
         groups[group] = (len({w.task for w in some}), line.change["F1"])
     spent = [_spent(arm.name, by_arm[arm.name]) for arm in plan.arms]
-    return Results(main.change["F1"], lines, differences, groups, spent, len(plan.tasks), len(walks))
+    equal = _equal(plan, by_arm)
+    return Results(main.change["F1"], lines, differences, equal, groups, spent, len(plan.tasks), len(walks))
 
 
 def _line(plan: Plan, arm: str, reader: str, walks: Sequence[Walk], models: Sequence[str]) -> Line:
@@ -133,6 +149,28 @@ def _against(
     return Difference(
         one, other, {n: _interval(last[0], measure, last[1]) for n, measure in MEASURES.items()}
     )
+
+
+def _equal(plan: Plan, by_arm: Mapping[str, Sequence[Walk]]) -> Equal | None:
+    """None where random search asks more in its first round already; it asks as much in every round."""
+    arm = next(arm for arm in plan.arms if arm.search == "random")
+    own, first = by_arm[arm.name], by_arm[plan.arms[0].name]
+    most = _asked(first)
+    whole, before = _asked(own), sum(w.calls.get("worked", 0) for w in own) / len(own)
+    until = [before + (whole - before) * (n + 1) / (plan.rounds + 1) for n in range(plan.rounds + 1)]
+    round = max((n for n, calls in enumerate(until) if calls <= most), default=None)
+    if round is None:
+        return None
+    last = _counts(first, plan.students, [w.rounds[-1] for w in first])
+    then = _counts(own, plan.students, [w.rounds[round] for w in own])
+    by = {name: _interval(last, measure, then) for name, measure in MEASURES.items()}
+    return Equal(round, until[round], most, by)
+
+
+def _asked(walks: Sequence[Walk]) -> float:
+    """Calls a walk, without read-outs and controls."""
+    apart = ("readout", "control")
+    return sum(n for w in walks for purpose, n in w.calls.items() if purpose not in apart) / len(walks)
 
 
 def _counts(walks: Sequence[Walk], models: Sequence[str], given: Sequence[Answers]) -> Counts:

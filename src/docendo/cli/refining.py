@@ -160,7 +160,8 @@ def add(commands: Any, top: Parser) -> None:
         "train",
         nargs="?",
         metavar="TASK",
-        help="problems with answers: a file, or READER:PATH such as liar:train.jsonl",
+        help="problems with answers: a file, or READER:PATH such as liar:train.jsonl (default: a task of the built-in "
+        "school, with its models)",
     )
     what.add_argument(
         "--validation", metavar="SOURCE", help="what sets are chosen on (default: a share of TASK)"

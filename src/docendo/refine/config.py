@@ -36,6 +36,21 @@ ASKING = (
 PARTS = ("train", "validation", "test")
 _SHARES = tuple(f"{f.name}_share" if "_" not in f.name else f.name for f in fields(Shares))
 _OWN = (*(f.name for f in fields(Refining)), *PARTS, "instruction", "name", *_SHARES)
+SCHOOL_TASK = "school:verbal/v1-02-1"
+"""What is refined for where no task is named: a task of the built-in school, among those kept for tuning."""
+SCHOOL: Mapping[str, Any] = {
+    "teacher": "school:verbal-teacher",
+    "students": ("school:verbal-student", "school:verbal-student-2"),
+    "temperature": 1.0,
+    # Its teacher did not learn to rewrite from failures: it proposes, and students' failures select.
+    "search": "propose",
+    "examples": 6,
+    "beam": 1,
+    "starts": 3,
+    "reflections": 3,
+    "minibatch": 8,
+}
+"""The settings of that run, as the study of M3 has them."""
 WORDS = Vocabulary(
     settings=ASKING,
     sources=("limit",),
@@ -67,7 +82,7 @@ def planned(
     """Settings and task of a run.
 
     Args:
-        train: a task, or where its problems come from; None for what the file says.
+        train: a task, or where its problems come from; None for what the file says, or without a file the school's.
         validation: of the task, where it has a source of its own.
         test: likewise.
         config: a TOML file.
@@ -79,6 +94,8 @@ def planned(
         ConfigError: a setting that does not exist or cannot be.
         DataError: problems or starting sets that cannot be used.
     """
+    if train is None and config is None:
+        train, given = SCHOOL_TASK, {**SCHOOL, **given}
     words = Vocabulary(
         WORDS.settings, WORDS.sources, WORDS.own, WORDS.paths, {**WORDS.defaults, **(defaults or {})}
     )
@@ -96,7 +113,9 @@ def planned(
     else:
         source = train if train is not None else sources["train"]
         if source is None:
-            raise ConfigError("there is no task: name a source of problems, or `train` in the run file")
+            raise ConfigError(
+                f"{config}: there is no task: name a source of problems, or `train` in the file"
+            )
         task = task_of(
             source,
             validation if validation is not None else sources["validation"],

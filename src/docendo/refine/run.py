@@ -94,7 +94,7 @@ def refine(
 
     Args:
         train: where the task's problems come from (a file, READER:PATH, or problems), or a whole `Task`; by default
-            what `config` says.
+            what `config` says, and without that a task of the built-in school with its models.
         validation: where sets are chosen on; by default a share of `train`.
         test: what results are read out on; by default a share of `train`.
         config: a TOML file of models and settings (docs/refine.md); what is given here beats it.

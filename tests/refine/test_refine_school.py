@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from docendo.models.resolve import shipped
 from docendo.refine.config import SCHOOL, planned
-from docendo.refine.run import refine
+from docendo.refine.run import refine, resume
+from docendo.store import Store
 
 
 def test_the_school_is_the_default_and_every_setting_can_be_said_otherwise():
@@ -17,7 +18,8 @@ def test_the_school_is_the_default_and_every_setting_can_be_said_otherwise():
     assert mine.how.rounds == 2
     assert mine.settings.teacher == SCHOOL["teacher"]
     other = planned("school:verbal/v1-01-1", None, None, None, None, {})
-    assert other.how.search == "reflect"  # a task that was named says nothing of how it is refined
+    assert (other.how.search, other.settings.teacher) == ("propose", SCHOOL["teacher"])
+    assert other.task.name != plan.task.name
 
 
 def test_a_short_run_of_the_school_ends_with_a_set_that_its_students_were_examined_on(tmp_path):
@@ -31,3 +33,15 @@ def test_a_short_run_of_the_school_ends_with_a_set_that_its_students_were_examin
     assert len(best.examples) == 6
     assert {e.answer for e in best.examples} == {"yes", "no"}
     assert all(e.rationale.endswith(".") for e in best.examples)
+
+
+def test_a_run_of_models_that_compute_batches_goes_on_where_it_was_cut(tmp_path):
+    small = {"rounds": 2, "validation_size": 8, "test_size": 8, "seed": 1}
+    whole = refine(out=tmp_path / "whole", **small).summary()
+    with Store.read(tmp_path / "whole") as view:
+        calls = sum(1 for _ in view.calls())
+    cut = refine(out=tmp_path / "cut", budget=f"{calls // 2} calls", **small)
+    assert not cut.summary().complete
+    again = resume(cut.folder, budget="").summary()
+    assert again.state.rounds == whole.state.rounds
+    assert again.rounds[-1].readouts == whole.rounds[-1].readouts

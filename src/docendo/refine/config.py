@@ -50,7 +50,7 @@ SCHOOL: Mapping[str, Any] = {
     "reflections": 3,
     "minibatch": 8,
 }
-"""The settings of that run, as the study of M3 has them."""
+"""The settings of that run and of the other tasks of that world, as the study of M3 has them."""
 WORDS = Vocabulary(
     settings=ASKING,
     sources=("limit",),
@@ -77,7 +77,6 @@ def planned(
     config: str | Path | None,
     limit: int | None,
     given: Mapping[str, Any],
-    defaults: Mapping[str, Any] | None = None,
 ) -> Planned:
     """Settings and task of a run.
 
@@ -88,18 +87,16 @@ def planned(
         config: a TOML file.
         limit: only the first so many training problems.
         given: settings, which beat those of the file.
-        defaults: settings where neither says anything.
 
     Raises:
         ConfigError: a setting that does not exist or cannot be.
         DataError: problems or starting sets that cannot be used.
     """
     if train is None and config is None:
-        train, given = SCHOOL_TASK, {**SCHOOL, **given}
-    words = Vocabulary(
-        WORDS.settings, WORDS.sources, WORDS.own, WORDS.paths, {**WORDS.defaults, **(defaults or {})}
-    )
-    said = configured(config, given, words)
+        train = SCHOOL_TASK
+    if isinstance(train, str) and train.startswith("school:verbal/") and config is None:
+        given = {**SCHOOL, **given}
+    said = configured(config, given, WORDS)
     own = dict(said.own)
     shares = Shares(**{name.removesuffix("_share"): own.pop(name) for name in _SHARES if name in own})
     sources = {name: own.pop(name, None) for name in PARTS}

@@ -13,8 +13,9 @@ import pytest
 import docendo
 from docendo.errors import ConfigError, DataError, StoreError
 from docendo.solve.plan import Settings
+from docendo.solve.work import Around
 from docendo.store import Store
-from docendo.tune.evaluate import compare, right
+from docendo.tune.evaluate import compare, evaluate, right
 from docendo.tune.page import write_pages
 from docendo.tune.plan import Plan, TuneSettings, recast
 from docendo.tune.run import go_on, tune
@@ -286,3 +287,20 @@ def test_a_tuned_teacher_is_compared_alone_and_in_m1(school_run: Path, tmp_path:
     assert found.best == 1
     assert {change.rule for change in tested.m1} >= {"greedy", "mean", "sc", "sum"}
     assert found.teacher == f"school:{tmp_path / 't' / 'training' / 'model'}"
+
+
+def test_a_teacher_alone_is_a_run_like_any_other_that_says_so(school_run: Path, tmp_path: Path) -> None:
+    problems = docendo.load_problems("school:m1-dev", limit=3)
+    with Store.read(school_run) as view:
+        plan = Settings.of(view.config["settings"])
+    run = evaluate(plan, plan.spec("school:student-2"), problems, tmp_path / "e", Around(), 2)
+    assert run.complete
+    assert run.summary().exams_said() == [
+        "No exams: the teacher was asked alone, so that MAX, SUM and AVG are the vote."
+    ]
+    with run.view() as view:
+        assert {total.purpose for total in view.totals()} == {"greedy", "teach"}
+    unknown = [replace(problem, answer=None) for problem in problems]
+    with pytest.raises(DataError, match="no problem to compare on has a gold answer"):
+        evaluate(plan, plan.spec("school:student-2"), unknown, tmp_path / "u", Around(), 2)
+    assert not (tmp_path / "u").exists()

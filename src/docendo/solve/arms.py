@@ -174,6 +174,8 @@ class Summary:
 
     def exams_said(self) -> list[str]:
         """In words: how exam problems were found, where not all by variants, what was left out and not asked."""
+        if set(self.exams) == {"none"}:
+            return ["No exams: the teacher was asked alone, so that MAX, SUM and AVG are the vote."]
         ways = ", ".join(f"{way} for {count:,}" for way, count in self.exams.items())
         kept_out = {reason: n for reason, n in self.excluded.items() if reason != ITSELF}
         lines = [] if set(self.exams) <= {"variants"} else [f"Exam problems by problem taught: {ways}."]

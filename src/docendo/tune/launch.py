@@ -57,6 +57,7 @@ def launch(model: str, pairs: PairSet, out: Path, settings: TrainSettings, watch
             f"{out}: the training's processes failed (exit code {worker.returncode}; all they said is in {OUTPUT}):\n"
             + "\n".join(lines[-_SAID:])
         )
+    (out / JOB).unlink()
 
 
 def _command(settings: TrainSettings) -> list[str]:

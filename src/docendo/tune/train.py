@@ -60,7 +60,7 @@ class TrainSettings:
         save_memory: compute activations again in the backward pass, instead of keeping them.
         threads: PyTorch's, on a CPU; None leaves them as they are.
         processes: on how many devices, each by a process of its own.
-        accelerate_config: a file of accelerate's, which then launches them (DeepSpeed, FSDP, machines); or empty.
+        accelerate_config: a configuration file of accelerate's, which then launches them; empty for none.
         seed: of the pairs' order and of adapters.
     """
 

@@ -27,7 +27,7 @@ from transformers.utils import logging
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 
-from docendo.errors import ModelError
+from docendo.errors import ConfigError, ModelError
 from docendo.tune.files import new_folder, read_json, write_text
 from docendo.tune.train import (
     BEST,
@@ -98,6 +98,7 @@ def _run(job: Job, model: Any, dtype: torch.dtype, watch: TrainWatch | None) -> 
         peft_config=lora,
     )
     trainer.remove_callback(PrinterCallback)
+    _refuse_shards(trainer)
     main = bool(trainer.accelerator.is_main_process)
     done, spent, tokens = 0, 0.0, 0
     if last is not None:
@@ -127,6 +128,20 @@ def _run(job: Job, model: Any, dtype: torch.dtype, watch: TrainWatch | None) -> 
         _write_model(job, trainer, dtype)
     trainer.accelerator.wait_for_everyone()
     return facts
+
+
+def _refuse_shards(trainer: _Trainer) -> None:
+    """Weights in shards could be trained, but not kept and written as they are here.
+
+    Raises:
+        ConfigError: accelerate was configured to shard them.
+    """
+    plugin = getattr(trainer.args, "deepspeed_plugin", None)
+    if trainer.is_fsdp_enabled or (plugin is not None and plugin.zero_stage == 3):
+        raise ConfigError(
+            "training: accelerate_config: weights in shards (FSDP, ZeRO stage 3) are not supported; use ZeRO stage 2, "
+            "or export the pairs (docendo tune --export preference) and train with TRL itself"
+        )
 
 
 class _Trainer(DPOTrainer):  # type: ignore[misc, unused-ignore]

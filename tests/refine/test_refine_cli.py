@@ -259,5 +259,7 @@ def test_worked_maths_goes_the_same_road(tmp_path: Path) -> None:
     assert summary.rounds[-1].readouts[0].f1 is None
     assert 0.5 < summary.rounds[-1].readouts[0].accuracy.mean < 0.8
     assert summary.changes["students"].accuracy.mean == 0.0
+    assert summary.unchanged
     assert {c.how for c in summary.candidates.values()} == {"none", "proposed", "rewritten"}
+    assert "the starting set is still the best" in write_report(run.folder).read_text(encoding="utf-8")
     assert "Test accuracy by round" in write_report(run.folder).read_text(encoding="utf-8")

@@ -119,6 +119,8 @@ def rounds_table(summary: Summary, *, wide: bool = True) -> Table:
 def verdicts(summary: Summary) -> list[Text]:
     """What the last best set is better than the first, in words."""
     found = []
+    if summary.changes and summary.unchanged:
+        return [Text("The starting set is still the best on validation, so nothing was gained.")]
     for name, change in summary.changes.items():
         if name == STUDENTS and len(summary.settings.students) == 1:
             continue

@@ -71,6 +71,11 @@ class Summary:
         return self.candidates[self.rounds[-1].best].lesson if self.rounds else None
 
     @property
+    def unchanged(self) -> bool:
+        """Whether the best set is still that of round 0."""
+        return bool(self.rounds) and self.rounds[-1].best == self.rounds[0].best
+
+    @property
     def complete(self) -> bool:
         """Whether the run came to its end."""
         return bool(self.rounds) and (

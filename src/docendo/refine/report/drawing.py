@@ -13,7 +13,7 @@ from docendo.report.svg import Scale, linear, path, tag, ticks
 from docendo.stats import Interval
 
 WIDTH, HEIGHT = 460, 300
-LEFT, RIGHT, TOP, BOTTOM = 46, 96, 14, 40
+LEFT, RIGHT, TOP, BOTTOM = 46, 122, 14, 40
 COLOURS = ("sum", "max", "avg", "right", "wrong", "sc")
 GAP = 15.0
 """Least distance of two names, one above the other."""

@@ -81,6 +81,8 @@ def headline(summary: Summary) -> str:
         return "No round is whole yet"
     last = summary.rounds[-1].number
     change = summary.changes.get(STUDENTS)
+    if change is not None and summary.unchanged:
+        return f"After {plural(last, 'round')} the starting set is still the best on validation"
     if change is None:
         return f"The starting sets of {summary.task.name} are examined; no set was rewritten yet"
     gain, what = (change.f1, "F1") if change.f1 is not None else (change.accuracy, "accuracy")

@@ -287,6 +287,8 @@ def test_lessons_that_were_given_are_written_out_as_the_teacher_would(tmp_path: 
     assert first.prompt == f"Question: {problems[0].question}\nWorking:"
     assert first.candidates[0].text == f" {problems[0].solution}\nAnswer: {problems[0].answer}"
     assert pairs_from(run.folder, settings=plan(lam=0)).train
+    with pytest.raises(ConfigError, match="came from a file; name the model to tune"):
+        docendo.tune(run.folder, how={"train": False}, out=tmp_path / "t")
 
 
 # --- bad input ----------------------------------------------------------------------------------------------

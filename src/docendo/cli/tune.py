@@ -31,9 +31,10 @@ from docendo.tune.outlook import outlook
 from docendo.tune.pairs import PairSet, pairs_from
 from docendo.tune.plan import FILE as PLAN
 from docendo.tune.plan import Plan, recast
-from docendo.tune.run import Round, Tuned, go_on, plan_of
+from docendo.tune.run import go_on, plan_of
 from docendo.tune.run import tune as tune_teacher
 from docendo.tune.train import Step
+from docendo.tune.tuned import Round, Tuned
 
 _NAMES = {"greedy": "greedy", "mean": "mean of samples", "sc": "SC", "max": "MAX", "sum": "SUM", "avg": "AVG"}
 _TOLD_SECONDS = 5.0

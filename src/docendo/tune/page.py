@@ -21,8 +21,8 @@ from docendo.tune.balance import digest
 from docendo.tune.files import write_text
 from docendo.tune.pairs import Pair, PairSet
 from docendo.tune.plan import Plan
-from docendo.tune.run import Round, Tuned
 from docendo.tune.train import Step
+from docendo.tune.tuned import Round, Tuned
 from docendo.types import Prompt
 
 NAME = "tune.html"

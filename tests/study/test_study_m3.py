@@ -82,6 +82,7 @@ def test_a_null_is_told_as_one(tmp_path):
     assert text.count("| not met |") == 4
     assert "several, read by students" in text
     assert (tmp_path / "study-m3-rounds.svg").read_text().startswith("<svg ")
+    assert "\\" not in "".join(page.headlines(found.plan, results))
     page.write_results(results, tmp_path / "results.json")
     assert json.loads((tmp_path / "results.json").read_text())["primary"]["mean"] == 0
 

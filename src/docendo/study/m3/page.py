@@ -46,7 +46,7 @@ def headlines(plan: Plan, results: Results) -> list[str]:
             f"{line.arm}, read by {line.reader}: F1 {share(rounds[0])} in round 0, {share(rounds[-1])} in the last"
         )
     lines.append(f"Without examples the students have F1 {share(main.controls['none']['F1'])}.")
-    return lines
+    return [line.replace("\\*", "*") for line in lines]  # the star of few tasks, which Markdown wants escaped
 
 
 def _page(plan: Plan, results: Results, drawing: str) -> list[str]:

@@ -106,7 +106,7 @@ def test_a_dry_run_asks_nothing_and_forecasts_what_a_run_then_asks(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for way in (("reflect", "teacher"), ("propose", "teacher"), ("sample", "train"), ("random", "train")):
+    for way in (("reflect", "teacher"), ("random", "train")):
         said = ["--search", way[0], "--start", way[1], "--json", "--quiet"]
         assert main(typed(server, rows, "--dry-run", *said)) == 0
         forecast = json.loads(capsys.readouterr().out)

@@ -22,7 +22,7 @@ SMALL = {"examples": 6, "rounds": 3, "beam": 2, "minibatch": 16, "reflections": 
 def begin(folder: Path, **more: object) -> Refinement:
     made = more.pop("models", None) or models()
     students = [name for name in made if name != "teacher"]
-    return refine(task(), out=folder, models=made, teacher="teacher", students=students, **SMALL, **more)
+    return refine(task(), out=folder, models=made, teacher="teacher", students=students, **(SMALL | more))
 
 
 def figures(run: Refinement) -> dict:
@@ -77,11 +77,11 @@ class Cut(Exception):
 
 @pytest.mark.parametrize("batched", [False, True])
 def test_a_run_that_breaks_at_any_call_goes_on_and_ends_the_same(tmp_path: Path, batched: bool) -> None:
-    whole = begin(tmp_path / "whole", models=models(batched=batched))
+    whole = begin(tmp_path / "whole", models=models(batched=batched), rounds=2)
     with whole.view() as view:
         total = sum(1 for _ in view.calls())
     expected = figures(whole)
-    for number, at in enumerate((1, total // 3, total - 3)):
+    for number, at in enumerate((1, total - 150)):
         folder = tmp_path / f"cut{number}"
         count = Counter()
 
@@ -92,7 +92,7 @@ def test_a_run_that_breaks_at_any_call_goes_on_and_ends_the_same(tmp_path: Path,
             return teaching(call)
 
         with pytest.raises(Exception, match="stopped working"):
-            begin(folder, models=models(breaking, breaking, batched=batched))
+            begin(folder, models=models(breaking, breaking, batched=batched), rounds=2)
         with Store.read(folder) as view:
             before = {c.call for c in view.calls()}
         made = models(batched=batched)

@@ -7,6 +7,7 @@ import contextlib
 import shlex
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 from docendo.cli.ink import Ink, dim
@@ -37,7 +38,7 @@ def study(arguments: argparse.Namespace) -> None:
             yield progress.figures
 
     try:
-        of = {"m2": _of_tuning, "m3": _of_refining}.get(arguments.study, _of_choosing)
+        of = _of_arms if arguments.study in ("m2", "m3") else _of_choosing
         lines, page = of(arguments, out, watched, errors)
     except BaseException as error:
         if out.exists():
@@ -67,38 +68,22 @@ def _of_choosing(
     return headlines(plan, results), page
 
 
-def _of_tuning(
+def _of_arms(
     arguments: argparse.Namespace, out: Path, watched: Watched, errors: Ink
 ) -> tuple[list[str], Path]:
-    """The study of M2, likewise."""
-    from docendo.study.m2 import analyse, page, plan, run
-
+    """The studies of M2 and M3, likewise; each is a package of its own with the same four modules."""
+    parts = ("analyse", "page", "plan", "run")
+    analyse, page, plan, run = (import_module(f"docendo.study.{arguments.study}.{part}") for part in parts)
     asked = plan.QUICK if arguments.quick else plan.FULL
     done = run.run_study(asked, out, watched)
     _say(arguments, errors, "comparing the arms")
     results = analyse.analyse(done)
     page.write_results(results, out / RESULTS)
-    written = page.write_page(asked, results, out)
+    written: Path = page.write_page(asked, results, out)
     if arguments.page is not None:
         written = page.write_page(asked, results, arguments.page)
-    return page.headlines(asked, results), written
-
-
-def _of_refining(
-    arguments: argparse.Namespace, out: Path, watched: Watched, errors: Ink
-) -> tuple[list[str], Path]:
-    """The study of M3, likewise."""
-    from docendo.study.m3 import analyse, page, plan, run
-
-    asked = plan.QUICK if arguments.quick else plan.FULL
-    done = run.run_study(asked, out, watched)
-    _say(arguments, errors, "comparing the arms")
-    results = analyse.analyse(done)
-    page.write_results(results, out / RESULTS)
-    written = page.write_page(asked, results, out)
-    if arguments.page is not None:
-        written = page.write_page(asked, results, arguments.page)
-    return page.headlines(asked, results), written
+    lines: list[str] = page.headlines(asked, results)
+    return lines, written
 
 
 def _say(arguments: argparse.Namespace, errors: Ink, text: str) -> None:

@@ -108,7 +108,7 @@ class Results:
         groups: by how often the teacher's schooling had shown a family.
         kinds: taught families by the better lessons that correctness alone found of them; `learnt` has the pairs that
             each arm has of these, the mean over seeds.
-        primary, secondary: the declared differences.
+        primary, secondary: the declared differences; `by_seed` is the primary one of each training seed.
         trainings: one an arm.
         apart: where rankings part.
         problems, clusters: of the primary comparison.

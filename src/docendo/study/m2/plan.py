@@ -22,7 +22,6 @@ class Arm:
         says: what tables call it.
         lam: LbT's share.
         exams: how exams are scored, "answers" or "likelihood".
-        golds: whether the golds of the taught problems must be known.
     """
 
     name: str

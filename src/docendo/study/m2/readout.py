@@ -58,7 +58,7 @@ def read_out(
         path: the file.
         samples: of each problem.
         temperature: of these.
-        seed: of the draws, the same for every teacher.
+        seed: of the draws.
     """
     if not path.is_file():
         plan = Settings(teacher=model, lessons=samples, temperature=temperature, seed=seed)

@@ -21,6 +21,8 @@ from docendo.solve.run import Run, solve
 from docendo.study.conditions import CONDITIONS, PROMPTS, Condition
 from docendo.types import Example, Lesson, Problem
 
+# The domains whose lessons are one example: the verbal one's are sets, which M3 refines and no condition changes.
+STUDIED = {name: domain for name, domain in DOMAINS.items() if name != "verbal"}
 BY_NAME = {condition.name: condition for condition in CONDITIONS}
 
 
@@ -111,7 +113,7 @@ def text_of(pieces: list[Piece]) -> str:
     return "".join(piece.text for piece in pieces)
 
 
-@pytest.mark.parametrize("domain", DOMAINS.values(), ids=DOMAINS)
+@pytest.mark.parametrize("domain", STUDIED.values(), ids=STUDIED)
 @pytest.mark.parametrize("folder", FORMS)
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_lesson_is_shown_in_exactly_the_form_that_students_were_schooled_on(
@@ -126,7 +128,7 @@ def test_a_lesson_is_shown_in_exactly_the_form_that_students_were_schooled_on(
     assert asked + f" {second.working}{domain.answer.format(second.answer)}\n\n" == schooled
 
 
-@pytest.mark.parametrize("domain", DOMAINS.values(), ids=DOMAINS)
+@pytest.mark.parametrize("domain", STUDIED.values(), ids=STUDIED)
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_no_lesson_is_a_problem_alone_as_students_were_schooled_on(domain: Domain, seed: int) -> None:
     rng = random.Random(seed)

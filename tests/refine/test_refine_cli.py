@@ -12,8 +12,9 @@ from colours import models, task, teaching, typed
 
 from docendo.cli import main, parser
 from docendo.cli.refining import REFINING, SWITCHES, given
+from docendo.cli.settings import SETTINGS
 from docendo.models.endpoint.mock import MockServer
-from docendo.refine.config import WORDS
+from docendo.refine.config import ASKING, WORDS
 from docendo.refine.plan import Refining
 from docendo.refine.run import refine
 from docendo.report import write_report
@@ -263,3 +264,9 @@ def test_worked_maths_goes_the_same_road(tmp_path: Path) -> None:
     assert {c.how for c in summary.candidates.values()} == {"none", "proposed", "rewritten"}
     assert "the starting set is still the best" in write_report(run.folder).read_text(encoding="utf-8")
     assert "Test accuracy by round" in write_report(run.folder).read_text(encoding="utf-8")
+
+
+def test_the_options_of_asking_are_the_settings_that_a_run_file_may_have() -> None:
+    refining = {field for _, field, *_ in REFINING}
+    typed_here = {action.dest for action in parser().commands["refine"]._actions}
+    assert {setting[1] for setting in SETTINGS if setting[1] not in refining} & typed_here == set(ASKING)

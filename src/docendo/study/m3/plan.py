@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from docendo.data import load_problems
 from docendo.refine.task import Task, task_of
-from docendo.schoolhouse.verbal.world import VerbalWorld
 
 TEACHER = "school:verbal-teacher"
 STUDENTS = ("school:verbal-student", "school:verbal-student-2")
@@ -145,7 +145,7 @@ class Plan:
 
     def group(self, id: str) -> str:
         """How well the teacher was taught a task."""
-        return next(task.group for task in VerbalWorld().tasks if task.id == id)
+        return load_problems(f"school:verbal/{id}", limit=1)[0].group or ""
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -113,6 +115,48 @@ def test_cut_replies_are_told(tmp_path):
     d = try_out(tmp_path, learn=lambda call: Reply(" add", "length"))
     assert d.exam_cut == 1
     assert any("max_tokens" in f.answer for f in findings(d))
+
+
+@pytest.mark.parametrize(("unknown", "judged"), [(lambda i: i % 4 == 0, 12), (lambda i: True, 0)])
+def test_problems_without_a_gold_answer_are_left_out_of_the_figures(tmp_path, unknown, judged):
+    whole = problems(families=4)
+    taught = [replace(p, answer=None) if unknown(i) else p for i, p in enumerate(whole)]
+    d = pilot(taught, exams=whole, out=tmp_path / "p", models=models()).diagnosis()
+    assert (d.problems, d.planned) == (judged, 16)
+    assert d.students[0].alone.n == d.students[0].after_right.n == d.teacher.right.n == judged
+    assert findings(d)
+    assert {load.purpose for load in d.loads} == {"greedy", "teach", "exam"}
+
+
+@pytest.mark.skipif(
+    shutil.which("bwrap") is None, reason="running programs needs bubblewrap (apt-get install bubblewrap)"
+)
+def test_programs_are_diagnosed_by_their_tests(tmp_path):
+    def times(n):
+        tests = [{"args": [i], "expected": n * i} for i in range(2)]
+        hidden = [{"args": [-3], "expected": -3 * n}]
+        meta = {"entry_point": "times", "visible": tests, "hidden": hidden}
+        return Problem(f"times{n}", f"Write times(n): {n} times n.", kind="code", family="times", meta=meta)
+
+    def program(call, *, lesson):
+        factor = str(call.prompt).rpartition("Write times(n): ")[2].split()[0]
+        return f"Multiply.\n```python\ndef times(n):\n    return {factor if lesson else 'n *'} * n\n```"
+
+    asked = {
+        TEACHER: ScriptedModel(TEACHER, lambda call: program(call, lesson=True)),
+        STUDENT: ScriptedModel(STUDENT, lambda call: program(call, lesson="Multiply." in str(call.prompt))),
+    }
+    d = pilot(
+        [times(n) for n in (2, 3, 5)],
+        out=tmp_path / "p",
+        models=asked,
+        lessons=2,
+        exam_problems=1,
+        repeats=1,
+        prompts="chat",
+    ).diagnosis()
+    assert d.problems == 3
+    assert (d.students[0].alone.mean, d.students[0].after_right.mean, d.teacher.voted.mean) == (0, 1, 1)
 
 
 def test_goes_on_where_it_was_stopped_and_asks_nothing_twice(tmp_path):

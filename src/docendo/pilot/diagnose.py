@@ -114,12 +114,12 @@ def diagnose(view: RunView) -> Diagnosis:
     settings = Settings.of(view.config["settings"])
     pilot = view.config["pilot"]
     summary = summarise(view)
-    facts = [f for f in summary.facts if f.problem.answer is not None]
+    facts = [f for f in summary.facts if f.problem.judgeable]
     answers: dict[str, list[ExamRow]] = defaultdict(list)
     for row in view.exam_answers():
         answers[row.problem].append(row)
     exams = _exams(view, answers)
-    controls = _controls(view, exams)
+    controls = _controls(view, exams, settings.sandbox)
     right_lessons = _right_lessons(view)
     students = [
         _student(name, facts, answers, right_lessons, controls["alone"], controls["reference"])
@@ -158,7 +158,7 @@ def _exams(view: RunView, answers: Mapping[str, Sequence[ExamRow]]) -> dict[str,
 
 
 def _controls(
-    view: RunView, exams: Mapping[str, Sequence[Problem]]
+    view: RunView, exams: Mapping[str, Sequence[Problem]], sandbox: str
 ) -> dict[Condition, dict[tuple[str, str], float]]:
     """Mean score of each (student, taught problem) under each condition; the replies are graded here.
 
@@ -168,7 +168,8 @@ def _controls(
     marks: dict[tuple[Condition, str, str, str], list[float]] = defaultdict(list)
     for asked in recorded(view):
         reply = view.recorded([asked.call])[asked.call]
-        judged = grade(known[asked.exam], reply.text, truncated=reply.stop == "length")
+        cut = reply.stop == "length"
+        judged = grade(known[asked.exam], reply.text, truncated=cut, exam=True, sandbox=sandbox)
         if judged.score is not None:
             taught = asked.taught if asked.condition == "reference" else ""
             marks[asked.condition, asked.student, taught, asked.exam].append(judged.score)
@@ -211,9 +212,11 @@ def _student(
         for side, own in marks.items():
             if own:
                 after[side][f.problem.id] = fmean(own)
-    bare = {id: score for (student, id), score in alone.items() if student == name}
-    told = {id: score for (student, id), score in reference.items() if student == name}
     owner = {f.problem.id: f.problem.cluster or f.problem.id for f in facts}
+    bare, told = (
+        {id: score for (student, id), score in found.items() if student == name and id in owner}
+        for found in (alone, reference)
+    )
     return StudentNote(
         name=name,
         alone=_mean(bare, owner),

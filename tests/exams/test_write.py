@@ -14,6 +14,7 @@ from docendo.errors import ConfigError, DataError, ModelError
 from docendo.exams.guard import COPY, SHOWS, TWICE
 from docendo.exams.write import CUT, DISAGREED, FAILED, TELLS, UNREAD, question_of
 from docendo.models.scripted import ScriptedModel
+from docendo.prompts import copy_style
 from docendo.solve.forecast import forecast
 from docendo.solve.run import planned
 from docendo.types import Problem, Reply
@@ -206,6 +207,30 @@ def test_students_have_a_say_in_golds_where_they_are_asked(tmp_path):
     assert {c.model for c in asked(opened, "write")} == {STUDENT}
 
 
+def test_models_that_neither_teach_nor_learn_write_and_answer(tmp_path):
+    writer, first, second = "openai:writer", "openai:first", "openai:second"
+    others = {
+        writer: ScriptedModel(writer, writes, parameters=10),
+        first: ScriptedModel(first, teaches, parameters=20),
+        second: ScriptedModel(second, teaches, parameters=30),
+    }
+    opened = models() | others
+    plan = PLAN | {"exam_writer": writer, "gold_by": f"{first}, teacher,{second}"}
+    run = docendo.solve(problems(2), out=tmp_path / "r", models=opened, **plan)
+    assert run.answers() == {p.id: p.answer for p in problems(2)}
+    assert {c.model for c in asked(opened, "write")} == {writer}
+    assert {c.model for c in asked(opened, "gold")} == {first, TEACHER, second}
+    usage = {(item.model, item.purpose): item.usage.computed for item in run.bill().items}
+    whole = 1000 * (usage[TEACHER, "teach"] + usage[TEACHER, "gold"]) + 500 * usage[STUDENT, "exam"]
+    whole += 10 * usage[writer, "write"] + 20 * usage[first, "gold"] + 30 * usage[second, "gold"]
+    assert run.summary().overall.arms["sum"].cost.cost == whole
+    again = docendo.resume(run.folder, models=opened)
+    assert again.summary().json() == run.summary().json()
+    settings, taught, pool, _ = planned(problems(2), None, None, None, plan)
+    rows = {(row.model, row.purpose) for row in forecast(taught, pool, settings).rows}
+    assert {(writer, "write"), (first, "gold"), (second, "gold")} <= rows
+
+
 @pytest.mark.parametrize("cut", [9, 20, 45, 70])
 def test_a_run_that_was_cut_asks_nothing_twice_and_ends_the_same(tmp_path, cut):
     calm = docendo.solve(problems(), out=tmp_path / "calm", models=models(), **PLAN)
@@ -291,13 +316,13 @@ def test_a_question_is_read(text, found):
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"exam_writer": "openai:other"}, "no model of this run"),
-        ({"gold_by": "me"}, "none of teacher, students, all"),
+        ({"exam_writer": "other"}, "no model of this run"),
+        ({"gold_by": "me"}, "none of teacher, students, all, and no model of this run"),
+        ({"gold_by": "teacher, me"}, "'me' is none of"),
         ({"gold_agreement": 0.5}, "above 0.5"),
         ({"gold_samples": 1}, "at least 2"),
         ({"exam_score": "likelihood"}, "no worked solutions"),
         ({"exam_rule": "subject ="}, "come from no pool"),
-        ({"prompts": "school"}, "has no write.j2"),
         ({"students": ("school:student",), "prompts": "auto"}, "only the school's words"),
     ],
 )
@@ -305,6 +330,15 @@ def test_what_cannot_be_is_refused_before_anything_is_asked(tmp_path, wrong, say
     opened = models() | {"school:student": ScriptedModel("school:student", follows)}
     with pytest.raises(ConfigError, match=says):
         docendo.solve(problems(), out=tmp_path / "r", models=opened, **(PLAN | wrong))
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_style_that_cannot_ask_for_problems_is_refused(tmp_path):
+    copy_style("chat", tmp_path / "style")
+    (tmp_path / "style" / "write.j2").unlink()
+    plan = PLAN | {"prompts": str(tmp_path / "style")}
+    with pytest.raises(ConfigError, match=r"has no write\.j2"):
+        docendo.solve(problems(), out=tmp_path / "r", models=models(), **plan)
     assert not (tmp_path / "r").exists()
 
 

@@ -57,14 +57,21 @@ SETTINGS: tuple[tuple[str, str, type, str, Any, str], ...] = (
         "lexical",
         "what nearest goes by: lexical, or embed:MODEL (extra embed)",
     ),
-    ("--exam-writer", "exam_writer", str, "MODEL", "", "the model that writes exams (default: the teacher)"),
+    (
+        "--exam-writer",
+        "exam_writer",
+        str,
+        "MODEL",
+        "",
+        "the model that writes exams, of the run's or another (default: the teacher)",
+    ),
     (
         "--gold-by",
         "gold_by",
         str,
         "WHO",
         "teacher",
-        "who answers written exam problems for their golds: teacher, students or all",
+        "who answers written exam problems for their golds: teacher, students, all, or models, with commas between",
     ),
     ("--gold-samples", "gold_samples", int, "N", 8, "times each of them answers each written problem"),
     (

@@ -44,31 +44,15 @@ def check_asking(score: str, pooling: str, allocation: str, certainty: float, se
         raise ConfigError(f"setting certainty: {certainty} is out of range, above 0.5 and at most 1")
 
 
-def check_writing(
-    how: str, score: str, writer: str, models: Sequence[str], golds: str, agreement: float
-) -> None:
+def check_writing(how: str, score: str, agreement: float) -> None:
     """Refuse what no exam could be written by; see `Settings` for what each says.
 
-    Args:
-        how: one of `WAYS`.
-        score: one of `SCORES`.
-        writer: the model that writes; empty for the teacher.
-        models: the names of the run's models.
-        golds: one of `GOLDS`.
-        agreement: the share of answers that must be the same.
-
     Raises:
-        ConfigError: an unknown word or model, an agreement that is out of range, or likelihood exams.
+        ConfigError: an agreement that is out of range, or likelihood exams.
     """
-    if golds not in GOLDS:
-        raise ConfigError(f"setting gold_by: {golds!r} is none of {', '.join(GOLDS)}")
     if not 0.5 < agreement <= 1:
         raise ConfigError(
             f"setting gold_agreement: {agreement} is out of range, above 0.5 (a majority) and at most 1"
-        )
-    if writer and writer not in models:
-        raise ConfigError(
-            f"setting exam_writer: {writer!r} is no model of this run; its models are {', '.join(models)}"
         )
     if how == WRITTEN and score == "likelihood":
         raise ConfigError(

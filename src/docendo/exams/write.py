@@ -47,6 +47,7 @@ _END = re.compile(
     + r"(?:(?:\w{1,12}[ \t])?(?:problem|answer|solution)|hint|method|explanation)[*_ \t]{0,4}:|^-{3,}[ \t]*$",
     re.I | re.M,
 )
+_BEGUN = ("problem:", "question:")
 _TELLS = re.compile(r"\banswer[*_ \t]{0,4}(?:is\b|:|=)", re.I)
 
 
@@ -171,7 +172,7 @@ def _read(call: Call, reply: Reply) -> tuple[str, str | None]:
         return "", FAILED
     if reply.stop == "length":
         return "", CUT
-    begun = isinstance(call.prompt, str) and call.prompt.rstrip().lower().endswith("problem:")
+    begun = isinstance(call.prompt, str) and call.prompt.rstrip().lower().endswith(_BEGUN)
     question = question_of(reply.text, begun)
     if question is None:
         return "", UNREAD

@@ -133,7 +133,8 @@ def forecast(
         DataError: a problem for which no exam can be made.
         ConfigError: prices in different currencies, a model that cannot be named, or self-debug where it cannot be.
     """
-    names = list(dict.fromkeys([settings.teacher, *settings.students]))
+    writing = (settings.writer, *settings.gold_models) if settings.writes_exams else ()
+    names = list(dict.fromkeys([settings.teacher, *settings.students, *writing]))
     prompts = styles_for(
         {n: (settings.models.get(n), able(settings.spec(n))) for n in names}, settings.prompts
     )
@@ -268,9 +269,8 @@ def _debugged(problems: Sequence[Problem], settings: Settings) -> Range:
 
 def _equal_cost(rows: Sequence[Row], settings: Settings, problems: int) -> Range:
     """Calls that cost as much as the exams: computed tokens times the models' sizes."""
-    sizes = weights_of(
-        {name: settings.spec(name).parameters for name in (settings.teacher, *settings.students)}
-    )
+    names = {settings.teacher, *settings.students, *(row.model for row in rows)}
+    sizes = weights_of({name: settings.spec(name).parameters for name in names})
 
     def computed(row: Row, end: str) -> float:
         prompt, shared = getattr(row.prompt, end), getattr(row.shared, end)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from docendo.errors import ConfigError
-from docendo.exams.ways import WRITTEN, check_asking, check_selection, check_writing
+from docendo.exams.ways import GOLDS, WRITTEN, check_asking, check_selection, check_writing
 from docendo.grading.sandbox.names import NAMES as SANDBOXES
 from docendo.grading.sandbox.names import UNSAFE
 from docendo.models.budget import Budget
@@ -33,8 +33,9 @@ class Settings:
         exam_rule: which problems may be in an exam, such as "subject = taught, level <= taught"; empty: all.
         exam_ids: the problems of fixed exams, the first `exam_problems` that may be in the exam.
         exam_index: what nearest goes by: "lexical", or "embed:MODEL" (extra `embed`).
-        exam_writer: the model, of the run's, that writes exams; empty: the teacher.
-        gold_by: who answers written problems for their golds: "teacher", "students" or "all".
+        exam_writer: the model that writes exams, of the run's or any other; empty: the teacher.
+        gold_by: who answers written problems for their golds: "teacher", "students", "all" (both), names of other
+            models, or several of these with commas between.
         gold_samples: times each of them answers each.
         gold_agreement: the share of these answers, above 0.5, that must be the same for it to be the gold.
         repeats: times each student is asked each exam problem.
@@ -127,10 +128,26 @@ class Settings:
             raise ConfigError(f"setting students: named twice in {', '.join(self.students)}")
         check_asking(self.exam_score, self.pooling, self.allocation, self.certainty, self.settle)
         check_selection(self.exam_select, self.exam_rule, self.exam_ids, self.exam_index)
-        models = tuple(dict.fromkeys((self.teacher, *self.students)))
-        check_writing(
-            self.exam_select, self.exam_score, self.exam_writer, models, self.gold_by, self.gold_agreement
-        )
+        check_writing(self.exam_select, self.exam_score, self.gold_agreement)
+        for setting, names, known in (
+            ("exam_writer", (self.writer,), ""),
+            ("gold_by", self.gold_models, f"none of {', '.join(GOLDS)}, and "),
+        ):
+            for name in names:
+                self._check_model(setting, name, known)
+
+    def _check_model(self, setting: str, name: str, known: str) -> None:
+        """Refuse a name that is no model's: neither of the run's nor one that says what stands behind it."""
+        models = tuple(dict.fromkeys((self.teacher, *self.students, *self.models)))
+        if name in models:
+            return
+        try:
+            ModelSpec.named(name)
+        except ConfigError as error:
+            raise ConfigError(
+                f"setting {setting}: {name!r} is {known}no model of this run; its models are {', '.join(models)}, and "
+                "any other is named KIND:NAME"
+            ) from error
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Settings:
@@ -175,8 +192,9 @@ class Settings:
     @property
     def gold_models(self) -> tuple[str, ...]:
         """The models whose agreement gives written problems their golds."""
-        both = tuple(dict.fromkeys((self.teacher, *self.students)))
-        return {"teacher": (self.teacher,), "students": self.students, "all": both}[self.gold_by]
+        known = {"teacher": (self.teacher,), "students": self.students, "all": (self.teacher, *self.students)}
+        words = (word.strip() for word in self.gold_by.split(","))
+        return tuple(dict.fromkeys(name for word in words for name in known.get(word, (word,))))
 
     def spec(self, name: str) -> ModelSpec:
         """What stands behind a model's name.

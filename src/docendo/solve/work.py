@@ -253,10 +253,12 @@ def _check_writing(plan: Settings, styles: PromptBook, taught: Iterable[Problem]
     for problem in taught:
         check_kind(problem)
         styles.of(plan.writer).write(problem)
+    if styles.of(plan.writer).style == "school":
+        return
     for school in (n for n in (*plan.students, *plan.gold_models) if styles.of(n).style == "school"):
         raise ConfigError(
-            f"setting exam_select: {school!r} knows only the school's words, so it cannot be asked what a model "
-            "writes; select variants"
+            f"setting exam_select: {school!r} knows only the school's words, so it cannot be asked what "
+            f"{plan.writer!r} writes; select variants"
         )
 
 

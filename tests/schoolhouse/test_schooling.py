@@ -17,7 +17,7 @@ from docendo.schoolhouse.schooling.train import school
 
 def test_a_smoke_schooling_makes_every_model(tmp_path):
     assert main(["--smoke", "--no-compile", "--threads", "1", "--out", str(tmp_path)]) == 0
-    for name in ("student", "teacher-base", "teacher"):
+    for name in ("student", "teacher-base", "teacher", "writer"):
         model = tmp_path / name / "model"
         assert {p.name for p in model.iterdir()} >= {
             "config.json",

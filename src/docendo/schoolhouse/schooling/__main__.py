@@ -13,14 +13,16 @@ from typing import Any
 
 import torch
 
+from docendo.schoolhouse.families import SHIPPED_SEED
 from docendo.schoolhouse.schooling.courses import COURSES, STUDY_COURSES, smoke
-from docendo.schoolhouse.schooling.domains import FamilyDomain
+from docendo.schoolhouse.schooling.domains import FamilyDomain, WritingDomain
 from docendo.schoolhouse.schooling.measure import (
     follow_rate,
     group_accuracy,
     label_rates,
     rewriting_rates,
     told_rate,
+    writing_rates,
 )
 from docendo.schoolhouse.schooling.model import Llama, save
 from docendo.schoolhouse.schooling.train import Course, school
@@ -65,6 +67,10 @@ def card(course: Course, model: Llama, facts: dict[str, Any]) -> str:
 def abilities(course: Course, model: Llama) -> list[str]:
     """The rows of the card that tell what the model can do."""
     domain, rows = course.taught, []
+    if isinstance(domain, WritingDomain):
+        found = writing_rates(model, domain, course.world or SHIPPED_SEED, each=4)
+        row = "| writes a problem of the same method that has an answer (held-out numbers): {} families | {:.1%} |"
+        return [f"| world | {course.world} |", *(row.format(name, share) for name, share in found.items())]
     if isinstance(domain, FamilyDomain):
         followed = follow_rate(model, domain, 1, 512)
         rows.append(f"| follows a shown method (held-out numbers, made-up families) | {followed:.1%} |")

@@ -118,9 +118,21 @@ VERBAL_TEACHER = replace(
     zipf=0.8,
     base=VERBAL_BASE.name,
 )
+# Writes exams: a problem after another of its family.
+WRITER = Course(
+    name="writer",
+    seed=71,
+    size=Size(hidden=96, layers=4, heads=4, intermediate=256, vocabulary=_VOCABULARY),
+    steps=1500,
+    rows=16,
+    rate=3e-3,
+    world=SHIPPED_SEED,
+    made_up=0.4,
+    domain="writing",
+)
 COURSES: tuple[Course, ...] = (
     STUDENT, SECOND_STUDENT, BASE, TEACHER, CODE_STUDENT, CODE_FIRST, CODE_BASE, CODE_TEACHER, VERBAL_STUDENT,
-    VERBAL_SECOND, VERBAL_BASE, VERBAL_TEACHER,
+    VERBAL_SECOND, VERBAL_BASE, VERBAL_TEACHER, WRITER,
 )  # fmt: skip
 
 # For `docendo study m1`, and not shipped: three teachers, each from a base of its own, schooled in a world that

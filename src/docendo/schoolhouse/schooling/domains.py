@@ -54,6 +54,17 @@ class FamilyDomain(Domain):
     listed: Callable[[str], str] | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WritingDomain(Domain):
+    """A domain of which problems are written and not solved.
+
+    Attributes:
+        world: makes the world of a seed.
+    """
+
+    world: Callable[[int], arithmetic.World]
+
+
 DOMAINS: dict[str, Domain] = {
     domain.name: domain
     for domain in (
@@ -85,6 +96,13 @@ DOMAINS: dict[str, Domain] = {
             tokenizer=tokenizer.build_verbal,
             # Eight examples of rules with two words, and the document's beginning and end.
             row=146,
+        ),
+        WritingDomain(
+            name="writing",
+            about="problems of worded arithmetic, each after another of its family",
+            world=arithmetic.World,
+            tokenizer=tokenizer.build,
+            row=120,
         ),
     )
 }

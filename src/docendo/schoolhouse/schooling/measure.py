@@ -7,9 +7,10 @@ import random
 import torch
 
 from docendo.schoolhouse.families import GROUPS, Split
-from docendo.schoolhouse.schooling import curriculum, verbal
+from docendo.schoolhouse.reading import GOOD, Reader, held_out
+from docendo.schoolhouse.schooling import curriculum, verbal, writing
 from docendo.schoolhouse.schooling.curriculum import Scribe
-from docendo.schoolhouse.schooling.domains import Domain, FamilyDomain
+from docendo.schoolhouse.schooling.domains import Domain, FamilyDomain, WritingDomain
 from docendo.schoolhouse.schooling.model import Llama
 from docendo.schoolhouse.verbal.words import LABELS
 from docendo.schoolhouse.verbal.world import Ruled, VerbalWorld, made_up
@@ -105,6 +106,57 @@ def rewriting_rates(model: Llama, domain: Domain, world: int) -> dict[str, float
         ]
         found[group] = _share(model, domain, docs)
     return found
+
+
+@torch.no_grad()
+def writing_rates(model: Llama, domain: WritingDomain, world: int, each: int = 1) -> dict[str, float]:
+    """Share of problems written that are of the method, have an answer and are no copy; read and held-out families.
+
+    Args:
+        model: the writer.
+        domain: its domain.
+        world: the world whose families are asked for, each by variants of the split "dev".
+        each: problems written after one variant of each family, drawn at temperature 0.7.
+    """
+    made, rng = domain.world(world), random.Random("docendo writing rates")
+    reader = Reader(made)
+    found: dict[str, list[bool]] = {"read": [], "held out": []}
+    questions = [(f.id, curriculum.draw(rng, f, "dev").question) for f in made.families for _ in range(each)]
+    for start in range(0, len(questions), 96):
+        part = questions[start : start + 96]
+        texts = _continued(model, domain, [writing.asked(question) for _, question in part])
+        for (family, question), text in zip(part, texts, strict=True):
+            good = text != question and reader.judge(family, text)[0] in GOOD
+            found["held out" if held_out(family) else "read"].append(good)
+    return {name: sum(verdicts) / len(verdicts) for name, verdicts in found.items()}
+
+
+def _continued(
+    model: Llama, domain: Domain, prompts: list[str], temperature: float = 0.7, most: int = 48
+) -> list[str]:
+    """What a model writes after each prompt, up to the token that ends a text; sampled by a fixed seed."""
+    tokenizer = domain.tokenizer()
+    begin, end = tokenizer.token_to_id("<s>"), tokenizer.token_to_id("\n\n")
+    drawn = torch.Generator().manual_seed(0)
+    rows = [[begin, *tokenizer.encode(prompt).ids] for prompt in prompts]
+    starts, open_ = [len(row) for row in rows], set(range(len(rows)))
+    for _ in range(most):
+        ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
+        for i, row in enumerate(rows):
+            ids[i, : len(row)] = torch.tensor(row)
+        positions = torch.arange(ids.shape[1]).expand(ids.shape)
+        last = torch.tensor([len(row) - 1 for row in rows])
+        stream = model(ids, torch.zeros_like(ids), positions)[torch.arange(len(rows)), last]
+        chances = torch.softmax(model.logits(stream) / temperature, -1)
+        chosen = torch.multinomial(chances, 1, generator=drawn)[:, 0].tolist()
+        for i in sorted(open_):
+            if chosen[i] == end:
+                open_.discard(i)
+            else:
+                rows[i].append(chosen[i])
+        if not open_:
+            break
+    return [tokenizer.decode(row[at:]).strip() for row, at in zip(rows, starts, strict=True)]
 
 
 def _share(model: Llama, domain: Domain, docs: list[curriculum.Document]) -> float:

@@ -18,10 +18,17 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from docendo.schoolhouse.schooling import curriculum, verbal
+from docendo.schoolhouse.families import SHIPPED_SEED
+from docendo.schoolhouse.schooling import curriculum, verbal, writing
 from docendo.schoolhouse.schooling.curriculum import Scribe, Weights
-from docendo.schoolhouse.schooling.domains import DOMAINS, Domain, FamilyDomain
-from docendo.schoolhouse.schooling.measure import follow_rate, group_accuracy, label_rates, told_rate
+from docendo.schoolhouse.schooling.domains import DOMAINS, Domain, FamilyDomain, WritingDomain
+from docendo.schoolhouse.schooling.measure import (
+    follow_rate,
+    group_accuracy,
+    label_rates,
+    told_rate,
+    writing_rates,
+)
 from docendo.schoolhouse.schooling.model import Llama, Size, checkpoint
 from docendo.schoolhouse.verbal.world import VerbalWorld
 
@@ -83,6 +90,9 @@ def documents(course: Course, seed: str, scribe: Scribe) -> Iterator[curriculum.
     """The course's documents for one step (or for the evaluation) from a seed of its own."""
     rng = random.Random(f"docendo schooling {course.seed} {seed}")
     domain = course.taught
+    if isinstance(domain, WritingDomain):
+        world = None if course.world is None else domain.world(course.world)
+        return writing.documents(rng, scribe, world, course.made_up)
     if not isinstance(domain, FamilyDomain):
         return _verbal_documents(course, rng, scribe)
     made_up = curriculum.in_context_documents(
@@ -237,7 +247,9 @@ def _progress(course: Course, model: Llama, step: int, value: float, seconds: fl
     """A line of the log: how far, and how well on numbers kept for tuning (token accuracy alone misleads)."""
     domain = course.taught
     quality: Any
-    if not isinstance(domain, FamilyDomain):
+    if isinstance(domain, WritingDomain):
+        quality = writing_rates(model, domain, course.world or SHIPPED_SEED)
+    elif not isinstance(domain, FamilyDomain):
         quality = {"told": told_rate(model, domain, 0)}
         if course.world is not None:
             quality |= label_rates(model, domain, course.world)

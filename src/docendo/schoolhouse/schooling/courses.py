@@ -122,9 +122,9 @@ VERBAL_TEACHER = replace(
 WRITER = Course(
     name="writer",
     seed=71,
-    size=Size(hidden=96, layers=4, heads=4, intermediate=256, vocabulary=_VOCABULARY),
+    size=Size(hidden=96, layers=3, heads=4, intermediate=256, vocabulary=_VOCABULARY),
     steps=1500,
-    rows=16,
+    rows=12,
     rate=3e-3,
     world=SHIPPED_SEED,
     made_up=0.4,

@@ -136,9 +136,9 @@ def _continued(
 ) -> list[str]:
     """What a model writes after each prompt, up to the token that ends a text; sampled by a fixed seed."""
     tokenizer = domain.tokenizer()
-    begin, end = tokenizer.token_to_id("<s>"), tokenizer.token_to_id("\n\n")
+    scribe, end = Scribe(tokenizer), tokenizer.token_to_id("\n\n")
     drawn = torch.Generator().manual_seed(0)
-    rows = [[begin, *tokenizer.encode(prompt).ids] for prompt in prompts]
+    rows = [[scribe.bos, *tokenizer.encode(prompt).ids] for prompt in prompts]
     starts, open_ = [len(row) for row in rows], set(range(len(rows)))
     for _ in range(most):
         ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)

@@ -157,6 +157,11 @@ class ModelSpec(_Frozen):
             sent[header] = _VARIABLE.sub(lambda found: environ[found[1]], text)
         return sent
 
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables that the extra headers are filled with: what they hold may be secret."""
+        return tuple(name for text in self.headers.values() for name in _VARIABLE.findall(text))
+
     @field_validator("model")
     @classmethod
     def _known_kind(cls, model: str) -> str:

@@ -293,6 +293,23 @@ def test_what_no_call_can_survive_stops_the_model_and_says_what_to_do(
     assert "sk-secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("status", [400, 200])
+def test_what_headers_are_filled_with_is_kept_out_of_messages_like_the_key(
+    status: int, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", "sk-secret")
+    monkeypatch.setenv("MY_TOKEN", "token-secret")
+
+    def echoing(request: Request) -> Answer:
+        shown = f"{request.headers['authorization']} and {request.headers['x-token']}"
+        return Answer(status, json.dumps({"error": {"message": f"refused: {shown}", "code": 400}}).encode())
+
+    how = spec(serve(echoing), key_env="MY_KEY", headers={"X-Token": "Token ${MY_TOKEN}"})
+    (reply,) = ask(how, call())
+    assert "refused" in (reply.error or "")
+    assert "secret" not in (reply.error or "")
+
+
 def test_what_is_on_its_way_when_a_model_stops_still_comes_back(serve: Serve) -> None:
     arrived = threading.Event()
 

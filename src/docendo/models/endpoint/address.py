@@ -24,8 +24,8 @@ class Address:
     """One model's place.
 
     `base` is the endpoint that models share, `root` what paths are put behind, `query` what follows them.
-    `model` is the name in requests. `headers` hold the key; `secret` is the key itself, to be kept out of
-    messages, and `key_env` the variable that it came from.
+    `model` is the name in requests. `headers` hold the key; `secret` is the key itself, and `key_env` the variable that
+    it came from. `filled` is what other headers were filled with: like the key, to be kept out of messages.
     """
 
     base: str
@@ -35,14 +35,17 @@ class Address:
     headers: dict[str, str]
     secret: str | None
     key_env: str
+    filled: tuple[str, ...] = ()
 
     def url(self, path: Path) -> str:
         """The URL that requests of a kind go to."""
         return f"{self.root}/{path}{self.query}"
 
     def hidden(self, text: str) -> str:
-        """`text` without the key."""
-        return text.replace(self.secret, "…") if self.secret and len(self.secret) > 3 else text
+        """`text` without the key, and without what other headers were filled with."""
+        for secret in sorted(filter(None, (self.secret, *self.filled)), key=len, reverse=True):
+            text = text.replace(secret, "…") if len(secret) > 3 else text
+        return text
 
 
 def address_of(spec: ModelSpec) -> Address:
@@ -92,7 +95,8 @@ def address_of(spec: ModelSpec) -> Address:
     if kind == "azure" and not base.endswith("/v1"):
         version = spec.api_version or os.environ.get("OPENAI_API_VERSION") or AZURE_VERSION
         root, query = f"{base}/openai/deployments/{model}", f"?api-version={version}"
-    return Address(base, root, query, model, headers, key, key_env)
+    filled = tuple(os.environ[name].strip() for name in spec.variables)
+    return Address(base, root, query, model, headers, key, key_env, filled)
 
 
 def identity(spec: ModelSpec) -> str:

@@ -298,7 +298,9 @@ class EndpointModel:
         else:
             outcome = likelihood.told(body, call, seconds, self._told)
             self._told = self._told or isinstance(outcome, Told)
-        if isinstance(outcome, Reply) and outcome.stop != "error":
+        if isinstance(outcome, Fault):
+            return replace(outcome, message=self._address.hidden(outcome.message))
+        if outcome.stop != "error":
             self._answered = True
             used = outcome.usage.prompt - outcome.usage.cached + outcome.usage.completion
             if used:

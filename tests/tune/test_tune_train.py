@@ -213,7 +213,16 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(pairs: Pai
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"rate": 0.0}, {"batch": 0}, {"micro": 3}, {"device": "tpu"}, {"steps": 0}]
+    "wrong",
+    [
+        {"rate": 0.0},
+        {"batch": 0},
+        {"micro": 3},
+        {"device": "tpu"},
+        {"steps": 0},
+        {"batch": 16, "processes": 3},
+        {"micro": 16, "batch": 16, "processes": 2},
+    ],
 )
 def test_senseless_training_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=f"training: {next(iter(wrong))}"):

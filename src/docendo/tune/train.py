@@ -24,9 +24,6 @@ from docendo.tune.pairs import Pair, PairSet
 SMALL = 50_000_000
 """Parameters up to which every step leaves a checkpoint; above, every 25th does."""
 
-_FREE = ("threads", "processes", "accelerate_config", "checkpoint_every")
-"""Settings that a training may be gone on with otherwise than it was begun."""
-
 LAUNCHED = "DOCENDO_TRAINING_FOR"
 """Set in processes that were launched to train together, to the id of the one that waits for them."""
 
@@ -108,12 +105,26 @@ class TrainSettings:
                 raise ConfigError(
                     f"training: {name}: {getattr(self, name)} is out of range, it must be above 0"
                 )
-        if self.micro is not None and self.batch % self.micro:
-            raise ConfigError(
-                f"training: micro: {self.micro} does not divide the batch of {self.batch} pairs"
-            )
+        self.passes(self.processes)
         if self.device not in ("auto", "cpu", "cuda"):
             raise ConfigError(f"training: device: {self.device!r} is none of auto, cpu, cuda")
+
+    def passes(self, devices: int) -> tuple[int, int]:
+        """Pairs at once on each of so many devices, and how often that makes a step.
+
+        Raises:
+            ConfigError: no whole number of them makes the batch, so that a step would have more pairs, or fewer.
+        """
+        if self.batch % devices:
+            raise ConfigError(
+                f"training: batch: {self.batch} pairs a step cannot be shared evenly by {devices} devices; choose a "
+                "multiple of their number"
+            )
+        micro = self.micro or self.batch // devices
+        if self.batch % (micro * devices):
+            on = f" on each of {devices} devices" if devices > 1 else ""
+            raise ConfigError(f"training: micro: {micro}{on} does not divide the batch of {self.batch} pairs")
+        return micro, self.batch // (micro * devices)
 
 
 @dataclass(frozen=True, slots=True)

@@ -253,7 +253,7 @@ def _arguments(job: Job) -> DPOConfig:
     if plan.likelihood:
         losses, weights = ["sigmoid", "sft"], [1.0, plan.likelihood]
     devices = int(os.environ.get("WORLD_SIZE", "1"))
-    micro = plan.micro or max(1, plan.batch // devices)
+    micro, times = plan.passes(devices)
     bf16 = plan.bf16 if plan.bf16 is not None else not cpu and torch.cuda.is_bf16_supported()
     every = job.checkpoint_every
     return DPOConfig(
@@ -271,7 +271,7 @@ def _arguments(job: Job) -> DPOConfig:
         max_steps=plan.steps or -1,
         per_device_train_batch_size=micro,
         per_device_eval_batch_size=micro,
-        gradient_accumulation_steps=max(1, plan.batch // (micro * devices)),
+        gradient_accumulation_steps=times,
         # A reference of its own would be a second model in memory, and be asked again in every pass. An adapter is its
         # own reference when it is switched off; computing once is then only worth it for several passes.
         precompute_ref_log_probs=not plan.lora or plan.epochs > 1,

@@ -109,6 +109,16 @@ def change(
     return Change(accuracy, _interval(float(np.mean(means)), np.mean(np.array(drawn), axis=0), accuracy))
 
 
+def mean_over(
+    book: Book, task: Task, lesson: str, models: Sequence[str], problems: Sequence[Problem]
+) -> Interval:
+    """The share of problems that models get right after a set: of each that counts the mean over models."""
+    clusters = _clusters(task)
+    found = zip(problems, book.by_problem(lesson, problems, models), strict=True)
+    counted = [(score, clusters[p.id]) for p, score in found if score is not None]
+    return mean_ci([score for score, _ in counted], [cluster for _, cluster in counted], draws=DRAWS)
+
+
 def gained(book: Book, task: Task, judges: Sequence[str], now: str, then: str) -> bool:
     """Whether one set beats another on validation by more than chance."""
     if now == then:

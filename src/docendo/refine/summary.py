@@ -13,14 +13,14 @@ from typing import Any
 
 from docendo.refine.book import Book
 from docendo.refine.counts import judges_of, readers_of
-from docendo.refine.measures import Change, Readout, change, readout
+from docendo.refine.measures import Change, Readout, change, mean_over, readout
 from docendo.refine.nouns import Candidate, Round
 from docendo.refine.plan import Refining
 from docendo.refine.record import state_of, task_of
 from docendo.refine.task import PARTS, Task
 from docendo.refine.walk import BARE, State
 from docendo.solve.plan import Settings
-from docendo.stats import Interval, mean_ci
+from docendo.stats import Interval
 from docendo.store import RunView
 from docendo.types import Lesson
 
@@ -150,14 +150,13 @@ def _round(
     readers: Sequence[str],
     seconds: float,
 ) -> RoundSummary:
-    scores = [s for s in book.by_problem(each.best, task.validation, judges) if s is not None]
     return RoundSummary(
         each.number,
         each.best,
         dict(Counter(c.how for c in each.candidates if c.how != "none")),
         dict(Counter(r.reason for r in each.rejections)),
         len(each.reflections),
-        mean_ci(scores),
+        mean_over(book, task, each.best, judges, task.validation),
         tuple(readout(book, task, each.best, m, task.test, how.positive) for m in readers),
         sum(each.calls.values()),
         seconds,

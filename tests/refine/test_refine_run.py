@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,40 @@ def test_a_summary_says_what_was_gained_on_problems_that_nothing_was_chosen_on(t
     assert summary.bare[0].accuracy.n == len(summary.task.test)
     assert summary.best == summary.candidates[summary.rounds[-1].best].lesson
     assert BARE.id in summary.candidates
+
+
+def test_every_interval_resamples_clusters(tmp_path: Path) -> None:
+    whole = task()
+    halves = {p.id: i % 8 for part in ("validation", "test") for i, p in enumerate(whole.part(part))}
+    clustered = replace(
+        whole,
+        **{
+            part: tuple(replace(p, cluster=f"{part} {halves[p.id]}") for p in whole.part(part))
+            for part in ("validation", "test")
+        },
+    )
+    summary = refine(
+        clustered,
+        out=tmp_path / "run",
+        models=models(),
+        teacher="teacher",
+        students=["student1"],
+        **(SMALL | {"rounds": 1}),
+    ).summary()
+    assert {r.validation.clusters for r in summary.rounds} == {8}
+    assert {r.accuracy.clusters for each in summary.rounds for r in each.readouts} == {8}
+
+
+@pytest.mark.parametrize("search", ["reflect", "sample"])
+def test_rounds_tell_of_every_call(tmp_path: Path, search: str) -> None:
+    """Those by which the teacher works the training problems, too; and a run that goes on tells the same."""
+    how = {"rounds": 2, "search": search, "rationales": "teacher"}
+    run = begin(tmp_path / "run", **how)
+    counted = [r.calls for r in run.summary().rounds]
+    assert sum(counted) == sum(item.calls for item in run.bill().items)
+    begin(tmp_path / "cut", **how, budget=f"{counted[0] + counted[1]} calls")
+    again = resume(tmp_path / "cut", models=models(), budget="")
+    assert [r.calls for r in again.summary().rounds] == counted
 
 
 class Cut(Exception):

@@ -147,10 +147,12 @@ class _Walk:
         try:
             if self.how.start == "train" or self.how.search in ("sample", "random") or not self.rounds:
                 await self._fill_pool()
+            if self.rounds:
+                self.book.calls.clear()  # those for the pool are among round 0's
             while not self.rounds or (self.rounds[-1].number < self.how.rounds and not self.rounds[-1].ended):
                 number = self.rounds[-1].number + 1 if self.rounds else 0
-                self.book.calls.clear()
                 await self._close(*await (self._start() if number == 0 else self._round(number)))
+                self.book.calls.clear()
         except OutOfBudget:
             refined.cut = True
         return refined

@@ -141,6 +141,18 @@ class TestFigures:
         assert figures.accuracies()["SUM"] == 1.0
 
 
+WHY = "http://127.0.0.1:1/v1 has answered nothing for 12 s: no connection (All connection attempts failed)"
+
+
+def hindered(clock: Clock) -> Figures:
+    figures = begun(clock)
+    assert figures.meter is not None
+    figures.meter.watch(lambda: WHY)
+    figures.meter.watch(lambda: WHY)
+    figures.meter.watch(lambda: None)
+    return figures
+
+
 class TestPlainFace:
     def test_says_a_line_for_each_tenth(self, clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
         face, figures = PlainFace("solve"), Figures(clock)
@@ -168,8 +180,24 @@ class TestPlainFace:
             == "solve: 40 problems, 12 finished already, in runs/solve-1"
         )
 
+    def test_says_why_nothing_comes(self, clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+        figures = hindered(clock)
+        face = PlainFace("solve")
+        face.look(figures)
+        figures.finished(solved(0))
+        face.close(figures)
+        assert f"waiting: {WHY}" in capsys.readouterr().err.splitlines()[-1]
+
 
 class TestLiveFace:
+    def test_says_why_nothing_comes_in_full(self, clock: Clock) -> None:
+        console = Console(file=io.StringIO(), width=60, color_system=None)
+        console.print(drawing("solve", hindered(clock)))
+        assert isinstance(console.file, io.StringIO)
+        said = console.file.getvalue()
+        assert said.count("waiting") == 1, "two models of one server have one trouble"
+        assert WHY.split()[-1] in said
+
     @pytest.mark.parametrize("width", [40, 60, 80, 200])
     def test_every_line_fits_and_few_are_needed(self, width: int, clock: Clock) -> None:
         figures = begun(clock)

@@ -66,6 +66,8 @@ def drawing(title: str, figures: Figures) -> RenderableType:
     lines.add_row("replies", _replies(figures.meter, figures.rate()))
     lines.add_row("tokens", _tokens(figures.meter, figures.token_rate()))
     lines.add_row("time", _time(figures))
+    for said in figures.meter.troubles():
+        lines.add_row(Text("waiting", style="yellow"), Text(one_line(said), no_wrap=False, overflow="fold"))
     if figures.judged:
         lines.add_row("right so far", _right(figures))
     if figures.last is not None:

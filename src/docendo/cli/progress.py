@@ -128,5 +128,6 @@ class PlainFace:
             + ", ".join(f"{name} {percent(share)}" for name, share in figures.accuracies().items())
             if figures.judged
             else "",
+            *(f"waiting: {said}" for said in (figures.meter.troubles() if figures.meter is not None else ())),
         ]
         return "; ".join(part for part in parts if part)

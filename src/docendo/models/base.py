@@ -106,3 +106,11 @@ class Watchable(Protocol):
 
     def watch(self, tell: Callable[[int], None]) -> None:
         """Have `tell` told now and then of so many more tokens computed (`Usage.computed`'s unit)."""
+
+
+@runtime_checkable
+class Hindered(Protocol):
+    """A backend that can say why no replies come, for a progress display: a server that is down, say."""
+
+    def trouble(self) -> str | None:
+        """The reason, in words; None where all is well. Asked from any thread."""

@@ -12,14 +12,14 @@ import asyncio
 import contextlib
 import functools
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import TracebackType
 from typing import Self
 
 from docendo.errors import DocendoError, ModelError, StoreError
-from docendo.models.base import Model, Watchable
+from docendo.models.base import Hindered, Model, Watchable
 from docendo.models.budget import NOT_ASKED, Ledger
 from docendo.models.order import departure
 from docendo.models.writer import Writer
@@ -58,10 +58,19 @@ class Meter:
     def __init__(self) -> None:
         self._counts: dict[tuple[str, Purpose], Count] = {}
         self._told: dict[str, int] = {}
+        self._troubles: list[Callable[[], str | None]] = []
 
     def count(self, model: str, purpose: Purpose) -> Count:
         """The live count of one model and purpose."""
         return self._counts.setdefault((model, purpose), Count())
+
+    def watch(self, trouble: Callable[[], str | None]) -> None:
+        """Ask `trouble` from now on why no replies come."""
+        self._troubles.append(trouble)
+
+    def troubles(self) -> list[str]:
+        """Why no replies come at the moment, each reason once; empty where all is well."""
+        return list(dict.fromkeys(said for ask in list(self._troubles) if (said := ask()) is not None))
 
     def tell(self, model: str, tokens: int) -> None:
         """A backend has computed so many more tokens, for replies that are still to come."""
@@ -223,6 +232,8 @@ class _Desk:
         self._failure: DocendoError | None = None
         if isinstance(model, Watchable):
             model.watch(partial(meter.tell, name))
+        if isinstance(model, Hindered):
+            meter.watch(model.trouble)
 
     async def ask(self, calls: Mapping[Key, Call]) -> dict[Key, Reply]:
         """The replies to calls of this model, recorded or new."""

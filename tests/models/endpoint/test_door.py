@@ -137,6 +137,7 @@ def test_a_wait_that_the_server_asks_for_holds_everybody() -> None:
 def test_while_the_endpoint_is_down_one_call_tries_and_its_success_lets_all_in(fault: Fault) -> None:
     async def test() -> None:
         door, back_at, tries, done = Door("e", most=8, patience=900), 120.0, 0, []
+        door.leave(await door.enter(), None, "one that was answered")
 
         async def work(name: int) -> None:
             nonlocal tries
@@ -162,6 +163,7 @@ def test_while_the_endpoint_is_down_one_call_tries_and_its_success_lets_all_in(f
 def test_an_endpoint_that_stays_down_ends_in_an_error_that_says_so_to_everybody() -> None:
     async def test() -> None:
         door, failures = Door("http://e", most=8, patience=300), []
+        door.leave(await door.enter(), None, "one that was answered")
 
         async def work(name: int) -> None:
             try:
@@ -178,6 +180,37 @@ def test_an_endpoint_that_stays_down_ends_in_an_error_that_says_so_to_everybody(
         assert "no connection" in failures[0]
         with pytest.raises(ModelError, match="nothing"):
             await door.enter()
+
+    timed(test)
+
+
+def test_where_nobody_was_ever_reached_patience_is_short() -> None:
+    async def test() -> None:
+        door = Door("http://e", most=8, patience=900)
+
+        async def work() -> None:
+            while True:
+                door.leave(await door.enter(again=True), DOWN, 1)
+
+        with pytest.raises(ModelError, match=r"nobody could be reached there .*no connection.*its address"):
+            await work()
+        assert 120 <= now() < 140
+
+    timed(test)
+
+
+def test_why_nothing_comes_can_be_asked() -> None:
+    async def test() -> None:
+        door = Door("http://e", most=8, patience=900)
+        assert door.trouble(now()) is None
+        door.leave(await door.enter(), DOWN, 1)
+        assert door.trouble(now()) is None, "a moment is not worth a word"
+        assert door.trouble(now() + 5) == "http://e has answered nothing for 5 s: no connection"
+        door.leave(await door.enter(), None, 1)
+        assert door.trouble(now() + 5) is None
+        door.leave(await door.enter(), Fault("rate", "slow down", wait=30.0), 1)
+        door.leave(await door.enter(), None, 1)
+        assert door.trouble(now() - 20) == "http://e asks to wait another 20 s"
 
     timed(test)
 

@@ -409,7 +409,7 @@ def test_a_server_that_stays_down_ends_the_run_of_calls_with_an_error(serve: Ser
     server = serve(lambda request: GOOD)
     server.stop()
     began = time.monotonic()
-    with pytest.raises(ModelError, match=r"has answered nothing for .*no connection.*go on with the run"):
+    with pytest.raises(ModelError, match=r"nobody could be reached there.*no connection.*go on with the run"):
         ask(
             spec(server, limits={"patience": 0.5, "attempts": 2}),
             *(call(f"question {i}") for i in range(50)),

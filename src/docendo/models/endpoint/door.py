@@ -23,6 +23,8 @@ _DOWN = 3  # refused connections in a row that open the breaker
 _FAILED = 8  # other failures in a row that do, if they are of
 _CULPRITS = 3  # so many different calls: one call that always fails is that call's fault
 _REST = (0.5, 10.0)  # seconds until the first try while the breaker is open, and at most between two
+_UNMET = 120.0  # seconds that nobody at all is waited for: the address is likelier wrong by then
+_WORTH_SAYING = 2.0  # seconds of trouble, or of a pause to come, from which on a user may want to know
 
 
 class Ticket(NamedTuple):
@@ -49,7 +51,8 @@ class Door:
 
     `limit` calls may be in flight, at most `most`. After `patience` seconds without any answer from an endpoint
     that is down, or answers with nothing but refusals for being asked too much, whoever waits (and whoever comes)
-    gets a `ModelError`: the calls are not to blame and must not be recorded as failed.
+    gets a `ModelError`: the calls are not to blame and must not be recorded as failed. So it is after two minutes, or
+    `patience` where that is less, while no connection was ever made.
     """
 
     def __init__(self, name: str, most: int, patience: float) -> None:
@@ -64,6 +67,7 @@ class Door:
         self._halved_at = float("-inf")
         self._paused_until = float("-inf")
         self._trouble: _Trouble | None = None
+        self._met = False  # a connection was made, whatever came of it
         self._open_until: float | None = None  # of the breaker; None while it is closed
         self._rest = _REST[0]
         self._probing = False
@@ -110,6 +114,15 @@ class Door:
         if ticket.probe:
             self._probing = False
         self._let_in()
+
+    def trouble(self, now: float) -> str | None:
+        """Why nothing comes `now`, on the loop's clock, in words; None where all is well. Any thread may ask."""
+        trouble = self._trouble
+        if trouble is not None and now - trouble.since >= _WORTH_SAYING:
+            return f"{self.name} has answered nothing for {now - trouble.since:.0f} s: {trouble.last}"
+        if self._paused_until - now >= _WORTH_SAYING:
+            return f"{self.name} asks to wait another {self._paused_until - now:.0f} s"
+        return None
 
     def pause(self, seconds: float) -> None:
         """Let nothing leave for so long, or longer where that was said already."""
@@ -165,7 +178,7 @@ class Door:
         loop = asyncio.get_running_loop()
         now = loop.time()
         ends = [self._paused_until, self._open_until or 0.0]
-        ends += [self._trouble.since + self.patience] if self._trouble is not None else []
+        ends += [self._trouble.since + self._most_patience] if self._trouble is not None else []
         later = [end for end in ends if end > now]
         if later and (self._timer is None or self._timer.when() > min(later) + 0.001):
             self.close()
@@ -177,8 +190,12 @@ class Door:
 
     # --- how it went --------------------------------------------------------------------------------------
 
+    @property
+    def _most_patience(self) -> float:
+        return self.patience if self._met else min(self.patience, _UNMET)
+
     def _went_well(self, now: float) -> None:
-        self._trouble = None
+        self._trouble, self._met = None, True
         if self._open_until is not None:
             self._open_until, self._rest = None, _REST[0]
             self.limit, self._doubling = float(min(FIRST, self.most)), True
@@ -187,6 +204,7 @@ class Door:
 
     def _went_wrong(self, now: float, ticket: Ticket, fault: Fault, call: object) -> None:
         trouble = self._trouble = self._trouble or _Trouble(ticket.at, culprits=set())
+        self._met = self._met or fault.kind != "down"
         trouble.count += 1
         trouble.down += fault.kind == "down"
         trouble.rate += fault.kind == "rate"
@@ -214,7 +232,16 @@ class Door:
 
     def _give_up(self, now: float) -> None:
         trouble = self._trouble
-        if trouble is None or self.failure is not None or now - trouble.since < self.patience:
+        if trouble is None or self.failure is not None or now - trouble.since < self._most_patience:
+            return
+        if not self._met:
+            self.fail(
+                ModelError(
+                    f"{self.name}: nobody could be reached there for {now - trouble.since:.0f} s; the last of "
+                    f"{trouble.count} tries: {trouble.last}. No call was recorded as failed for it: see that the "
+                    "server is up and that this is its address (host, port, http or https), then go on with the run"
+                )
+            )
             return
         if trouble.down or trouble.rate or self._many(trouble):
             self.fail(

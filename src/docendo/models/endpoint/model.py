@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import random
 import re
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
@@ -122,6 +123,10 @@ class EndpointModel:
 
     def check(self, text: str) -> None:
         """Any text can be sent."""
+
+    def trouble(self) -> str | None:
+        """Why no replies come at the moment, in words; None where all is well. Any thread may ask."""
+        return self._door.trouble(time.monotonic())  # which is also the event loop's clock
 
     async def aclose(self) -> None:
         """Close the connections, where they are not shared."""

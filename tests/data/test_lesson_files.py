@@ -29,7 +29,7 @@ def test_lessons_come_with_their_lines_and_problems(tmp_path: Path) -> None:
     [
         ('{"question": "q", "answer": 1}', "'rationale' is missing"),
         ('{"question": "q", "rationale": "r"}', "'answer' is missing"),
-        ('{"question": "q", "rationale": "r", "answer": 1, "problem": 7}', "'problem' should be a string"),
+        ('{"question": "q", "rationale": "r", "answer": 1, "problem": 7.5}', "'problem' should be a string"),
         ('{"question": "q", "rational": "r", "answer": 1}', "'rational"),
         ('{"question": "q", "rationale": "", "answer": 1}', "'rationale' is empty"),
     ],

@@ -56,6 +56,22 @@ def test_optional_fields_may_be_left_out_or_null(file: Path) -> None:
     assert load_problems(str(file)) == [Problem("a", "q"), Problem("b", "q")]
 
 
+def test_ids_may_be_whole_numbers_or_left_out(file: Path) -> None:
+    rows = '{"id": 9007199254740993, "question": "q", "family": 3}\n{"question": "r"}\n'
+    file.write_text(rows)
+    assert load_problems(file) == [
+        Problem("9007199254740993", "q", family="3"),
+        Problem("problems/1", "r"),
+    ]
+    again = fault(file, rows + '{"id": "problems/1", "question": "s"}')
+    assert "'problems/1' was already used on line 2" in again
+
+
+def test_a_table_of_other_marks_than_its_name_says_is_told_so(tmp_path: Path) -> None:
+    assert "parted by ';'" in fault(tmp_path / "p.csv", "id;question\na;q\n")
+    assert "parted by '\\t'" in fault(tmp_path / "q.csv", "id\tquestion\na\tq\n")
+
+
 @pytest.mark.parametrize(
     ("written", "answer"), [("16", "16"), ("-0.5", "-0.5"), ("1.0", "1.0"), ('"x+1"', "x+1")]
 )
@@ -105,9 +121,10 @@ def test_rows_are_read_as_they_are_asked_for(file: Path) -> None:
         ("[1, 2]", ["a list", "object"]),
         ('"text"', ["the string", "object"]),
         ("null", ["null", "object"]),
-        ('{"question": "q"}', ["'id'", "missing"]),
-        ('{"id": "b"}', ["'question'", "missing"]),
-        ('{"id": 7, "question": "q"}', ["'id'", "a string", "number 7"]),
+        ('{"id": "b", "question": "q"', ["not JSON", "column 28"]),
+        ('{"id": "b", "prompt": "q"}', ["'question'", "missing", "has id, prompt"]),
+        ('{"id": 7.5, "question": "q"}', ["'id'", "a string", "number 7.5"]),
+        ('{"id": true, "question": "q"}', ["'id'", "a string", "true"]),
         ('{"id": "", "question": "q"}', ["'id'", "empty"]),
         ('{"id": "b", "question": " \\n"}', ["'question'", "empty"]),
         ('{"id": "b", "question": ["q"]}', ["'question'", "a string", "a list"]),
@@ -118,7 +135,7 @@ def test_rows_are_read_as_they_are_asked_for(file: Path) -> None:
         ('{"id": "b", "question": "q", "meta": 3}', ["'meta'", "an object", "number 3"]),
         ('{"id": "b", "question": "q", "anwser": "1"}', ["'anwser'", "'answer'"]),
         ('{"id": "b", "question": "q", "Family": "1"}', ["'Family'", "'family'"]),
-        ('{"id": "b", "question": "q", "zzz": 1}', ["'zzz'", "'meta'", "solution"]),
+        ('{"id": "b", "question": "q", "zzz": 1}', ["'zzz'", "'meta'", "solution", "math:PATH"]),
         (
             '{"id": "b", "question": "q", "kind": "label", "meta": {"labels": [1]}}',
             ["meta.labels", "list of strings"],

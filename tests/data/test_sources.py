@@ -275,7 +275,7 @@ class TestTables:
         [
             ("b,q", ":4: has 2 cells, but the header names 3 fields"),
             ("b,q,1,2", ":4: has 4 cells"),
-            (",q,1", ":4: field 'id' is missing"),
+            ("b,,1", ":4: field 'question' is missing; the row has id, answer"),
             ('b,"q" x,1', ":4: not CSV"),
             ("b,caf\udce9,1", ":4: not UTF-8"),
         ],
@@ -332,7 +332,7 @@ class TestForAllReaders:
         )
         notes = Notes(keep_going=True)
         assert [p.id for p in stream(path, notes)] == ["a", "c"]
-        assert notes.bad == [f"{path}:2: field 'question' is missing"]
+        assert notes.bad == [f"{path}:2: field 'question' is missing; the row has id"]
 
 
 PAPER = "?ids={}/math500_functional_ids.json"

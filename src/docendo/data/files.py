@@ -137,7 +137,7 @@ def _object(data: bytes) -> tuple[Mapping[str, Any], str | None]:
     if fault is not None:
         return {}, fault
     try:
-        value = json.loads(text, parse_constant=_no_constant)
+        value = json.loads(text.strip(), parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         return {}, f"not JSON: {error.msg} at column {error.colno}; each line should be one JSON object"
     except (ValueError, RecursionError) as error:
@@ -210,6 +210,11 @@ def _text_lines(path: Path) -> Iterator[str]:
 
 def _header(where: str, cells: Iterable[str]) -> list[str]:
     names = [cell.strip() for cell in cells]
+    other = next((mark for mark in ";\t|" if len(names) == 1 and mark in names[0]), None)
+    if other is not None:
+        raise DataError(
+            f"{where}: cells are parted by {other!r}; a .csv file's are by commas, a .tsv file's by tabs"
+        )
     if names[0] == "" and "row" not in names:
         names[0] = "row"  # pandas writes the numbers of the rows like this
     if "" in names:

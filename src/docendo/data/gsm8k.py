@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from docendo.data.files import Raw
-from docendo.data.rows import Answer, Row, Text, fields
+from docendo.data.rows import Answer, Name, Row, Text, fields
 from docendo.errors import DataError
 from docendo.types import Problem
 
@@ -32,7 +32,7 @@ class Gsm8kRow(Row):
     question: Text
     answer: Answer
     solution: Text | None = None
-    id: Text | None = None
+    id: Name | None = None
 
 
 ROW = Gsm8kRow

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from docendo.data.rows import Answer, Row, Text, read_rows
+from docendo.data.rows import Answer, Name, Row, Text, read_rows
 from docendo.types import Example
 
 
@@ -25,7 +25,7 @@ class LessonRow(Row):
     question: Text
     rationale: Text
     answer: Answer
-    problem: Text | None = None
+    problem: Name | None = None
 
 
 def read_lessons(path: str | Path) -> Iterator[tuple[int, str | None, Example]]:

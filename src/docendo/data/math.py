@@ -25,7 +25,7 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, BeforeValidator, Field
 
 from docendo.data.files import Raw, called, read_object, read_raw
-from docendo.data.rows import Row, Text, fields
+from docendo.data.rows import Name, Row, Text, fields
 from docendo.errors import DataError
 from docendo.types import Problem
 
@@ -58,7 +58,7 @@ class MathRow(Row):
     answer: str | None = None
     subject: Text | None = Field(default=None, validation_alias=_or("subject", "type"))
     level: Annotated[int | None, BeforeValidator(_level)] = None
-    id: Text | None = Field(default=None, validation_alias=_or("id", "unique_id"))
+    id: Name | None = Field(default=None, validation_alias=_or("id", "unique_id"))
     snapshot: Text | None = None
     is_static: bool | None = None
 

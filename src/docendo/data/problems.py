@@ -2,7 +2,7 @@
 
 | field | | |
 |---|---|---|
-| `id` | string, required | names the problem in tables and errors; no two rows share one |
+| `id` | string or whole number | names the problem, no two the same; by default FILE/NUMBER, from 0 |
 | `question` | string, required | what is asked, as the model will read it |
 | `answer` | string or number | the gold answer; without it nothing can be scored |
 | `solution` | string | a worked reference solution |
@@ -26,7 +26,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from docendo.data.files import Raw
-from docendo.data.rows import Answer, Row, Text, fields
+from docendo.data.rows import Answer, Name, Row, Text, fields
 from docendo.grading.code.spec import CodeSpec
 from docendo.grading.exact import key
 from docendo.types import Kind, Problem
@@ -37,14 +37,14 @@ OPTIONS: Mapping[str, str] = {}
 class ProblemRow(Row):
     """One line of a problem file; the module's docstring says what each field is for."""
 
-    id: Text
+    id: Name | None = None
     question: Text
     answer: Answer | None = None
     solution: Text | None = None
     kind: Kind = "math"
-    family: Text | None = None
-    cluster: Text | None = None
-    group: Text | None = None
+    family: Name | None = None
+    cluster: Name | None = None
+    group: Name | None = None
     meta: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -77,6 +77,7 @@ def reader(options: Mapping[str, str]) -> Callable[[Raw], Problem]:
 
     def make(raw: Raw) -> Problem:
         row = fields(raw, ProblemRow)
-        return Problem(**{name: getattr(row, name) for name in ProblemRow.model_fields})
+        values = {name: getattr(row, name) for name in ProblemRow.model_fields}
+        return Problem(**values | {"id": row.id or raw.name or f"{raw.file}/{raw.number}"})
 
     return make

@@ -6,7 +6,7 @@ The readers describe their rows as pydantic models; what the fields mean is left
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -34,12 +34,24 @@ def _not_blank(value: str) -> str:
     return value
 
 
+def _counted(value: Any) -> Any:
+    """Whole numbers stand for their text."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 Text = Annotated[str, AfterValidator(_not_blank)]
 """A string with something in it."""
+Name = Annotated[Text, BeforeValidator(_counted)]
+"""A string with something in it, or a whole number, which becomes one: what ids are."""
 Answer = Annotated[Text, BeforeValidator(_written)]
 """A string with something in it, or a number, which becomes one."""
 
 R = TypeVar("R", bound=Row)
+
+_SHOWN = 12  # field names of a row that an error names
+_OTHERS = (
+    ". A file of another format is named with its reader: math:PATH, gsm8k:PATH, labels:PATH (docs/data.md)"
+)
 
 
 def known_fields(row: type[Row]) -> frozenset[str]:
@@ -62,7 +74,7 @@ def fields(raw: Raw, row: type[R]) -> R:
     try:
         return row.model_validate(raw.values)
     except ValidationError as error:
-        raise DataError(f"{raw.where}: {_explain(error.errors()[0], row)}") from None
+        raise DataError(f"{raw.where}: {_explain(error.errors()[0], row, list(raw.values))}") from None
 
 
 def read_rows(path: str | Path, row: type[R]) -> Iterator[tuple[int, R]]:
@@ -75,15 +87,16 @@ def read_rows(path: str | Path, row: type[R]) -> Iterator[tuple[int, R]]:
         yield raw.line, fields(raw, row)
 
 
-def _explain(error: ErrorDetails, row: type[Row]) -> str:
+def _explain(error: ErrorDetails, row: type[Row], have: Sequence[str]) -> str:
     field = ".".join(str(part) for part in error["loc"])
     if error["type"] == "missing":
-        return f"field {field!r} is missing"
+        return f"field {field!r} is missing" + (f"; the row has {', '.join(have[:_SHOWN])}" if have else "")
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(field.lower(), row.model_fields, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"the fields are {', '.join(row.model_fields)}"
         meta = "; anything else goes into 'meta'" if "meta" in row.model_fields else ""
-        return f"unknown field {field!r}; {hint}{meta}"
+        named = "" if near else _OTHERS if "meta" in row.model_fields else ""
+        return f"unknown field {field!r}; {hint}{meta}{named}"
     if error["type"] == "value_error":
         return f"field {field!r} {error['ctx']['error']}" if field else str(error["ctx"]["error"])
     wanted = {"string_type": "a string", "dict_type": "an object"}.get(error["type"])

@@ -198,9 +198,10 @@ def read_ids(path: str | Path) -> frozenset[str]:
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: the list of ids is not JSON: {error}") from None
     value = value.get("ids") if isinstance(value, dict) else value
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise DataError(f"{path}: should list ids, each a string")
-    ids = frozenset(item.strip() for item in value if item.strip())
+    whole = isinstance(value, list) and all(type(item) in (str, int) for item in value)
+    if not isinstance(value, list) or not whole:
+        raise DataError(f"{path}: should list ids, each a string or a whole number")
+    ids = frozenset(str(item).strip() for item in value if str(item).strip())
     if not ids:
         raise DataError(f"{path}: lists no ids")
     return ids

@@ -168,7 +168,8 @@ class ModelSpec(_Frozen):
         kind, _, target = model.partition(":")
         if kind not in KINDS or not target:
             kinds = ", ".join(f"{kind}:" for kind in KINDS)
-            raise ValueError(f"models are named KIND:NAME, where KIND: is {kinds}")
+            guess = f"; for a model behind an endpoint write openai:{model}" if ":" not in model else ""
+            raise ValueError(f"models are named KIND:NAME, where KIND: is {kinds}{guess}")
         return model
 
     @field_validator("key_env")

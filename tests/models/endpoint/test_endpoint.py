@@ -417,6 +417,12 @@ def test_a_server_that_stays_down_ends_the_run_of_calls_with_an_error(serve: Ser
     assert time.monotonic() - began >= 0.5
 
 
+def test_web_pages_in_place_of_all_answers_end_the_run_and_name_the_address(serve: Serve) -> None:
+    server = serve(lambda request: Answer(body=b"\n<!doctype html><title>Sign in</title>"))
+    with pytest.raises(ModelError, match=r"not JSON.*Sign in.*base_url.*/v1"):
+        ask(spec(server), *(call(f"question {i}") for i in range(12)))
+
+
 def test_a_wait_longer_than_patience_ends_the_run_and_not_the_call(serve: Serve) -> None:
     server = serve(lambda request: Answer.error(429, "daily limit", retry_after="40000"))
     with pytest.raises(ModelError, match=r"asks to wait 40,000 s.*daily limit"):

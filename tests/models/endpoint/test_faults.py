@@ -124,6 +124,7 @@ def test_exceptions_are_told_apart() -> None:
         httpx2.RemoteProtocolError("peer closed connection"): "passing",
         httpx2.ReadError(""): "passing",
         httpx2.UnsupportedProtocol("ftp"): "fatal",
+        httpx2.ConnectError("[SSL: WRONG_VERSION_NUMBER] wrong version number"): "fatal",
     }
     assert {error: faults.of_exception(error).kind for error in kinds} == kinds
 

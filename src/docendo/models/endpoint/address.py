@@ -78,8 +78,10 @@ def address_of(spec: ModelSpec) -> Address:
     key_env = spec.key_env or ("OPENAI_API_KEY" if kind == "openai" else "AZURE_OPENAI_API_KEY")
     key = os.environ.get(key_env, "").strip() or None
     if key is None and (spec.key_env or kind == "azure" or base == OPENAI):
+        own = "; a server of your own is named by base_url (--base-url)" if base == OPENAI else ""
         raise ConfigError(
-            f"model {spec.label!r}: the environment variable {key_env} is not set; it should hold the key for {base}"
+            f"model {spec.label!r}: the environment variable {key_env} is not set; it should hold the key for "
+            f"{base}{own}"
         )
     headers = {
         "accept": "application/json",

@@ -90,6 +90,8 @@ def of_exception(error: BaseException) -> Fault:
     why = f"{type(error).__name__}: {error}".removesuffix(": ") + _cause(error)
     if _is_tls(error):
         return Fault("fatal", f"the server's certificate cannot be verified ({why}). {TRUST}")
+    if "WRONG_VERSION_NUMBER" in why:
+        return Fault("fatal", f"the server does not speak https: write its address with http:// ({why})")
     if isinstance(error, (httpx2.UnsupportedProtocol, httpx2.InvalidURL, httpx2.LocalProtocolError)):
         return Fault("fatal", f"the request cannot be made ({why})")
     if isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)):

@@ -35,6 +35,7 @@ WAITING = 1024
 
 _BACKOFF = (0.5, 60.0)  # seconds: the mean of the first wait, and the longest
 _ALL_REFUSED = 16  # calls refused in the same words, none answered: a setting is wrong, not a prompt
+_ALL_PAGES = 12  # web pages in place of answers, none answered: the address is wrong
 _PAUSE = 60.0  # longest pause for what only the headers of an answer say
 _LETTERS_A_TOKEN = 4  # an estimate before the server's own count
 _LONGEST = (
@@ -75,6 +76,7 @@ class EndpointModel:
         self._tokens = Rate(spec.limits.tokens_per_minute)
         self._dropped: tuple[str, ...] = ()
         self._answered = self._told = False
+        self._pages = 0
         self._refusals: dict[str, set[str]] = {}
         self._to: _To | None = None
         self._jitter = random.Random(name)
@@ -300,6 +302,8 @@ class EndpointModel:
         seconds = asyncio.get_running_loop().time() - began
         if call.continuation is None:
             outcome = wire.reply(body, call, seconds)
+            if isinstance(outcome, Fault) and not self._answered and body.lstrip()[:1] == b"<":
+                outcome = self._page(outcome)
         else:
             outcome = likelihood.told(body, call, seconds, self._told)
             self._told = self._told or isinstance(outcome, Told)
@@ -396,6 +400,15 @@ class EndpointModel:
                 )
         # Before the first answer the fault may be anybody's, so such calls are asked again on a resume.
         return Reply("", "error", error=f"{self._name}: {fault.message}", lasting=self._answered)
+
+    def _page(self, fault: Fault) -> Fault:
+        """Of a web page in place of an answer: a router may send one now and then, but not each time from the start."""
+        self._pages += 1
+        if self._pages < _ALL_PAGES:
+            return fault
+        return replace(
+            fault, kind="fatal", message=f"{fault.message}. Check base_url, which mostly ends in /v1"
+        )
 
     def _advice(self, fault: Fault) -> str:
         address, status = self._address, fault.status

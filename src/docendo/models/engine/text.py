@@ -96,5 +96,6 @@ def _unspeakable(words: Sequence[str]) -> UnspeakableError:
     more = f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
     return UnspeakableError(
         f"unknown words: {shown}{more}. The built-in models only speak the schoolhouse's words; "
-        "for other problems use another model, behind an endpoint"
+        "for other problems name other models, such as --teacher openai:NAME and --student openai:NAME, with "
+        "--base-url where the server is not OpenAI's (docs/models.md)"
     )

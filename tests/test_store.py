@@ -211,6 +211,19 @@ def test_an_error_is_kept_but_the_call_is_still_to_be_asked(store: Store) -> Non
     assert store.reply(call()) == reply()
 
 
+def test_reasons_count_unanswered_calls_by_their_last_error(store: Store) -> None:
+    def fails(prompt: str, why: str) -> None:
+        store.record_replies([(call(prompt), Reply("", "error", error=why))])
+
+    for length in (620, 618):
+        fails(f"{length}", "timeout")
+        fails(f"{length}", f"HTTP 400: {length} tokens are too many")
+    fails("b", "refused")
+    fails("c", "refused")
+    store.record_replies([(call("c"), reply())])
+    assert store.reasons() == [("HTTP 400: 620 tokens are too many", 2), ("refused", 1)]
+
+
 def test_the_last_error_says_whether_asking_again_is_of_use(store: Store) -> None:
     asked = [call("a"), call("b"), call("c")]
     too_long = Reply("", "error", error="too long", lasting=True)

@@ -45,6 +45,14 @@ def drawn(what: Summary, width: int) -> str:
     return console.file.getvalue()
 
 
+def test_why_calls_failed_is_told() -> None:
+    why = [("openai:m: HTTP 400: 620 tokens are too many", 4), ("b", 2), ("c", 2), ("d", 1), ("e", 1)]
+    said = drawn(replace(summary(table(AHEAD)), failures=why), 200)
+    assert "4 failed: openai:m: HTTP 400: 620 tokens are too many" in said
+    assert "2 failed for other reasons" in said
+    assert "failed" not in drawn(summary(table(AHEAD)), 200)
+
+
 class TestVerdict:
     def test_is_a_win_only_where_the_whole_interval_is_above_zero(self) -> None:
         assert "SUM beat SC overall (+4.0 points, 95 % interval +1.0 to +7.0)" in words(table(AHEAD))

@@ -127,6 +127,7 @@ def state_lines(summary: Summary) -> list[str]:
                 f"{share} of the replies of the {who} were cut by the token limit: what is said above is of the "
                 "others, which are the shorter ones. Raise --max-tokens (or max_tokens in the run file)."
             )
+    lines += [one_line(line) for line in summary.failures_said()]
     lines += [
         f"{c.model} took {percent(c.cached / c.prompt)} of its prompt tokens from the server's cache, "
         f"{percent(c.reached)} of what prompts have in common."

@@ -207,6 +207,7 @@ def states(summary: Summary, about: About) -> list[str]:
         f"{percent(c.reached)} of what its prompts have in common."
         for c in summary.cache
     ]
+    said += summary.failures_said()
     said += summary.notes
     return said
 

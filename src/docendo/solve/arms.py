@@ -33,6 +33,7 @@ ARMS = (
     "avg",
     "oracle",
 )
+FAILURES = 3  # reasons of failed calls that are told in words
 LESSON_ARMS = ("max", "sum", "avg")
 BASELINES = ("sc", "sc_equal_cost")
 DEBUGGED = (("sample", "sample_undebugged"), ("sc", "sc_undebugged"))
@@ -133,7 +134,8 @@ class Summary:
     `exams` counts the planned problems by
     the way in which their exam problems were found, `excluded` by reason what the guard kept out of exams,
     `dropped` by reason what was left out when the problems were read.
-    `notes` say how models were asked otherwise than was planned, `cache` what servers took from their caches.
+    `notes` say how models were asked otherwise than was planned, `cache` what servers took from their caches,
+    `failures` why calls have no reply, with how many for each reason.
     `questions` are those that whole exams of the finished problems' lessons have, `asked` those that were asked;
     `ended` counts these problems by why no more were.
     """
@@ -158,6 +160,7 @@ class Summary:
     dropped: Mapping[str, int] = field(default_factory=dict)
     notes: Sequence[str] = ()
     cache: Sequence[CacheShare] = ()
+    failures: Sequence[tuple[str, int]] = ()
     questions: int = 0
     asked: int = 0
     ended: Mapping[str, int] = field(default_factory=dict)
@@ -191,6 +194,14 @@ class Summary:
             lines.append(f"Exam questions asked: {share}. No more were, as {why}.")
         return lines + ([f"Left out when reading: {counted(self.dropped)}."] if self.dropped else [])
 
+    def failures_said(self) -> list[str]:
+        """In words: why calls failed, the commonest reasons."""
+        lines = [f"{calls:,} failed: {why}" for why, calls in self.failures[:FAILURES]]
+        more = sum(calls for _, calls in self.failures[FAILURES:])
+        return lines + (
+            [f"{more:,} failed for other reasons; `errors` in the store has all."] if more else []
+        )
+
     def json(self) -> dict[str, object]:
         """The one object that `--json` prints (documented in docs/solve.md)."""
         return {
@@ -215,6 +226,7 @@ class Summary:
             },
             "dropped": dict(self.dropped),
             "notes": list(self.notes),
+            "failures": [{"why": why, "calls": calls} for why, calls in self.failures],
             "cache": {
                 c.model: {
                     "prompt": c.prompt,
@@ -242,6 +254,7 @@ def summarise(view: RunView, draws: int = 2000) -> Summary:
         selections = list(view.selections())
         notes = [text for _, text in view.notes()]
         shares = cache_shares(view)
+        failures = view.reasons()
         sittings = [row.sitting for row in view.sittings()]
     judged = [f for f in facts if f.problem.judgeable]
     groups: dict[str, list[Facts]] = defaultdict(list)
@@ -280,6 +293,7 @@ def summarise(view: RunView, draws: int = 2000) -> Summary:
         dropped=view.config.get("dropped", {}),
         notes=notes,
         cache=shares,
+        failures=failures,
         questions=sum(s.planned for s in sittings),
         asked=sum(s.asked for s in sittings),
         ended=Counter(s.ended for s in sittings),

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -265,6 +267,22 @@ class RunView(RoundsView):
         )
         for row in self._rows(sql):
             yield ErrorRow(*(*row[:7], bool(row[7]), Usage(*row[8:12]), *row[12:]))
+
+    def reasons(self) -> list[tuple[str, int]]:
+        """Why calls that have no reply failed, and how many for each reason, the commonest first.
+
+        Each call counts by its last error. Reasons that differ in their numbers alone are one, told as the first was.
+        """
+        sql = (
+            "SELECT error, MAX(rowid) FROM errors AS e WHERE NOT EXISTS "
+            "(SELECT 1 FROM replies AS r WHERE r.request = e.request AND r.sample = e.sample) "
+            "GROUP BY request, sample ORDER BY MAX(rowid)"
+        )
+        first: dict[str, str] = {}
+        found: Counter[str] = Counter()
+        for text, _ in self._rows(sql):
+            found[first.setdefault(re.sub(r"\d+", "0", text), text)] += 1
+        return found.most_common()
 
     def sent(self) -> Iterator[tuple[Key, int]]:
         """Every call that left for a backend, with the session it left in, oldest first."""

@@ -373,6 +373,16 @@ def test_fields_that_a_server_refuses_are_left_out_and_noted(param: str | None, 
     assert "Unknown parameter: 'top_k'" in notes[0]
 
 
+def test_a_server_that_counts_no_tokens_is_noted_once(serve: Serve) -> None:
+    async def main(model: EndpointModel) -> list[str]:
+        await collect(model, [call(f"question {i}") for i in range(10)])
+        return list(model.notes)
+
+    (note,) = asyncio.run(main(EndpointModel.open(spec(serve(lambda request: Answer.chat("It is 4."))))))
+    assert "openai:m: the server counts no tokens" in note
+    assert not asyncio.run(main(EndpointModel.open(spec(serve(lambda request: GOOD)))))
+
+
 def test_the_newer_name_of_max_tokens_is_used_where_the_server_wants_it(serve: Serve) -> None:
     def handler(request: Request) -> Answer:
         if "max_tokens" in request.json:

@@ -75,7 +75,7 @@ class EndpointModel:
         self._requests = Rate(spec.limits.requests_per_minute)
         self._tokens = Rate(spec.limits.tokens_per_minute)
         self._dropped: tuple[str, ...] = ()
-        self._answered = self._told = False
+        self._answered = self._told = self._uncounted = False
         self._pages = 0
         self._refusals: dict[str, set[str]] = {}
         self._to: _To | None = None
@@ -312,6 +312,12 @@ class EndpointModel:
         if outcome.stop != "error":
             self._answered = True
             used = outcome.usage.prompt - outcome.usage.cached + outcome.usage.completion
+            if not (used or outcome.usage.cached or self._uncounted):
+                self._uncounted = True
+                self.notes.append(
+                    f"{self._name}: the server counts no tokens, so 0 are counted here, and no budget of tokens or "
+                    "money can hold; limit calls or time"
+                )
             if used:
                 self._tokens.give_back(_tokens_of(call) - used)
         return outcome

@@ -18,6 +18,7 @@ from tokenizers import Tokenizer, models
 
 from docendo.errors import ModelError
 from docendo.models.engine import Engine, Request, Result
+from docendo.models.engine.llama import Llama
 
 SHAPES: tuple[dict[str, Any], ...] = (
     {},
@@ -159,6 +160,41 @@ def test_sampled_answers_do_not_depend_on_what_else_is_asked(engine: Engine, see
     for i, result in zip(order, engine.generate([requests[i] for i in order]), strict=True):
         assert result.tokens == together[i].tokens
     assert len({result.tokens for result in together}) > len(set(map(tuple, prompts)))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.02, 0.1, 0.2, 2.0])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_samples_that_drew_the_same_so_far_are_computed_once(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, temperature: float, seed: int
+) -> None:
+    """At any moment samples may part, and end: over blocks of steps and anew arranged rooms."""
+    prompts = [prompt for prompt in exam_tree(seed)[::9] for _ in range(6)]
+    requests = [
+        Request(prompt, 20 + 7 * (i % 4), temperature, key=100 * seed + i) for i, prompt in enumerate(prompts)
+    ]
+    rows: list[int] = []
+    embed = Llama.embed
+
+    def counted(self: Llama, tokens: Any) -> Any:
+        rows.append(len(tokens))
+        return embed(self, tokens)
+
+    monkeypatch.setattr(Llama, "embed", counted)
+    together = engine.generate(requests)
+    computed = sum(rows)
+    monkeypatch.undo()
+    alone = [engine.generate([request])[0] for request in requests]
+    for one, other, prompt in zip(together, alone, prompts, strict=True):
+        check_same(engine, one, other, prompt)
+    prefixes = {
+        (*prompt, *result.tokens[:n])
+        for prompt, result in zip(prompts, together, strict=True)
+        for n in range(1, len(result.tokens))
+    }
+    fresh = sum(result.prompt - result.cached for result in together)
+    assert computed == fresh + len(prefixes)
+    if temperature < 1:
+        assert len(prefixes) < sum(len(result.tokens) - 1 for result in together)
 
 
 @pytest.mark.parametrize("make", [lambda path: Engine(tiny_llama.write(path)), sharpened])

@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from docendo.errors import ConfigError, ModelError
-from docendo.models.engine.decode import BLOCK
+from docendo.models.engine.decode import BLOCK, GAP, LANES
 from docendo.models.engine.folder import Config
 from docendo.models.engine.prefill import CHUNK, TILE
 from docendo.models.engine.tiles import Grid
@@ -100,12 +100,13 @@ def generating(config: Config, tree: Tree, grid: Grid, samples: int, steps: int)
         steps: The most tokens that any of them may generate.
     """
     kv, queries = 2 * config.kv_heads * config.head_dim, config.heads * config.head_dim
-    sizes = [level.rows.size for level in grid.levels]
+    sizes = [len(level.rows) * -(-level.rows.shape[1] // LANES) * LANES for level in grid.levels]
     shared = sum(level.rows.shape[1] for level in grid.levels)
     lines = grid.places * config.heads
+    rooms = 2 if samples > 1 else 1  # those that strands move to and fro between
     room = min(steps, BLOCK) + steps // BLOCK * BLOCK  # a sample's own steps: the last ones, and full blocks
     floats = (
-        config.layers * kv * (sum(sizes) + 1.5 * grid.places * room)  # two sets of room, the second half full
+        config.layers * (kv * (sum(sizes) + rooms * grid.places * room) + 2 * rooms * BLOCK * GAP)
         + kv * max([*sizes, grid.places * BLOCK])  # what is copied from one place to another
         + lines * (shared + steps)  # scores
         + lines // config.kv_heads * shared * 3  # padding, as it is made

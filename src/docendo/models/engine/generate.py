@@ -165,11 +165,10 @@ class _Batch:
         self.order = np.argsort(self.tree.which, kind="stable")
         self.rows = [requests[i] for i in self.order]
         self.which = self.tree.which[self.order]
-        self.paths = [self.tree.paths[i] for i in self.which]
         self.room = np.array([config.context - len(request.tokens) for request in self.rows])
         self.wanted = np.array([request.max_tokens for request in self.rows])
         self.limit = np.minimum(self.room, self.wanted)
-        self.grid: Grid = arrange(self.paths, config.heads // config.kv_heads)
+        self.grid: Grid = arrange([self.tree.paths[i] for i in self.which], config.heads // config.kv_heads)
         self.memory = budget.generating(config, self.tree, self.grid, len(part), int(self.limit.max()))
 
 
@@ -221,26 +220,31 @@ class _Generation:
         batch, tree = self._batch, self._batch.tree
         last = np.array([path[-1] for path in tree.paths])  # ascending, as paths are in depth-first order
         store, top = prefill(self._llama, tree, last, tell)
-        decoder = Decoder(self._llama, store, batch.paths, batch.grid, int(self._limit.max()))
-        alive, stream, which = np.arange(len(batch.rows)), top, batch.which
+        decoder = Decoder(self._llama, store, tree.paths, batch.grid, batch.which, int(self._limit.max()))
+        alive, stream, strand = np.arange(len(batch.rows)), top, batch.which
         while True:
-            tokens = self._draw(stream, which, alive)
+            tokens = self._draw(stream, strand, alive)
             tell(len(tokens))
             going = self._record(alive, tokens)
-            alive = alive[going]
+            alive, tokens, strand = alive[going], tokens[going], strand[going]
             if not alive.size:
                 return self._results()
-            decoder.keep(going)
-            stream, which = decoder.step(tokens[going]), np.arange(len(alive))
+            # Rows of one strand that drew one token stay one strand.
+            drawn = strand * self._llama.config.vocab + tokens
+            order = np.argsort(drawn, kind="stable")
+            alive = alive[order]
+            children, strand, samples = np.unique(drawn[order], return_inverse=True, return_counts=True)
+            parents, new = np.divmod(children, self._llama.config.vocab)
+            stream = decoder.step(parents, new, samples)
 
-    def _draw(self, stream: Floats, which: Ints, alive: Ints) -> Ints:
-        """A token for each row alive, from the stream's row `which` (ascending) of each."""
+    def _draw(self, stream: Floats, strand: Ints, alive: Ints) -> Ints:
+        """A token for each row alive, from its strand's row of the stream; `strand` is ascending."""
         uniforms, tokens = self._streams.take()[alive], np.empty(len(alive), np.int64)
         at_once = budget.drawn_at_once(self._llama.config)
         for start in range(0, len(alive), at_once):
-            own, rows = which[start : start + at_once], alive[start : start + at_once]
+            own, rows = strand[start : start + at_once], alive[start : start + at_once]
             logits = self._llama.logits(stream[own[0] : own[-1] + 1])
-            if len(logits) < len(own):  # samples of one prompt have the same
+            if len(logits) < len(own):  # samples of one strand have the same
                 logits = logits[own - own[0]]
             tokens[start : start + at_once] = draw(
                 logits,

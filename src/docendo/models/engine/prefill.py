@@ -18,21 +18,11 @@ TILE = 64
 class Store:
     """Keys and values of rows, by layer: `kv[layer][row]` is a row's keys then values of all its kv heads."""
 
-    def __init__(self, llama: Llama) -> None:
+    def __init__(self, llama: Llama, rows: int) -> None:
         c = llama.config
-        self.used = 0
         self.kv: list[Floats] = [
-            np.empty((0, 2 * c.kv_heads * c.head_dim), np.float32) for _ in range(c.layers)
+            np.empty((rows, 2 * c.kv_heads * c.head_dim), np.float32) for _ in range(c.layers)
         ]
-
-    def reserve(self, rows: int) -> None:
-        """Make room for `rows` more."""
-        wanted = self.used + rows
-        if wanted > len(self.kv[0]):
-            for layer, old in enumerate(self.kv):
-                new = np.empty((max(wanted, 2 * self.used), old.shape[1]), np.float32)
-                new[: self.used] = old[: self.used]
-                self.kv[layer] = new
 
 
 def prefill(llama: Llama, tree: Tree, need: Ints, tell: Callable[[int], None]) -> tuple[Store, Floats]:
@@ -50,9 +40,8 @@ def prefill(llama: Llama, tree: Tree, need: Ints, tell: Callable[[int], None]) -
     Returns:
         The keys and values of all rows, row for row, and the stream (len(need), hidden) before the head.
     """
-    store, top = Store(llama), []
-    rows = len(tree.tokens)
-    store.reserve(rows)
+    rows, top = len(tree.tokens), []
+    store = Store(llama, rows)
     for start in range(0, rows, CHUNK):
         chunk = np.arange(start, min(start + CHUNK, rows))
         wanted = need[(need >= start) & (need <= chunk[-1])]
@@ -63,7 +52,6 @@ def prefill(llama: Llama, tree: Tree, need: Ints, tell: Callable[[int], None]) -
             attend = _TreeAttention(llama, store, start, last if final else every)
             x = llama.layer(layer, x, turns, attend, keep=wanted - start if final else None)
         top.append(x)
-        store.used += len(chunk)
         tell(len(chunk))
     return store, np.concatenate(top)
 

@@ -69,7 +69,7 @@ def draw(
     if not np.isfinite(top).all():
         raise ModelError("the model computes NaN or infinite logits; its weights cannot be used in float32")
     greedy = temperature == 0
-    likeliest: Ints = logits.argmax(axis=1)
+    likeliest: Ints = logits.argmax(axis=1) if greedy.any() else np.zeros(len(logits), np.int64)
     if greedy.all():
         return likeliest
     rows, vocab = logits.shape

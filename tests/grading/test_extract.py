@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import math
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -163,6 +164,13 @@ def test_a_changed_byte_gives_plain_data_or_an_error(value: Any, at: int, byte: 
     packed[at % len(packed)] = byte
     with contextlib.suppress(wire.WireError):
         wire.unpack(bytes(packed))
+
+
+@pytest.mark.parametrize("text", ["1e999999999", "0.5", "1_0/2"])
+def test_a_fraction_is_two_whole_numbers_and_is_never_worked_out_from_less(text: str) -> None:
+    assert wire.unpack(wire.pack(Fraction(-1, 2))) == Fraction(-1, 2)
+    with pytest.raises(wire.WireError, match="fraction"):
+        wire.unpack(wire._piece(b"w", f"Fraction {text}".encode()))
 
 
 def test_what_is_shared_stays_shared() -> None:

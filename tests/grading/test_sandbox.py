@@ -225,6 +225,15 @@ exec {sys.executable} "$@"
 # --- limits and workers -------------------------------------------------------------------------------------
 
 
+def test_a_system_that_does_not_say_which_processors_are_ours_has_workers_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # as on macOS
+    pool = Pool("docker")
+    assert pool.size > 1
+    pool.close()
+
+
 @needs_bubblewrap
 def test_a_worker_that_dies_is_replaced() -> None:
     pool = Pool("bubblewrap", size=1)

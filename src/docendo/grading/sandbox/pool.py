@@ -36,7 +36,7 @@ class Pool:
 
     def __init__(self, sandbox: str, limits: Limits | None = None, size: int | None = None) -> None:
         self.sandbox, self.limits = sandbox, limits or Limits()
-        self.size = size or len(os.sched_getaffinity(0)) + 1
+        self.size = size or processors() + 1
         self._threads = ThreadPoolExecutor(self.size, thread_name_prefix="docendo-code")
         self._idle: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
         self._closed = False
@@ -104,6 +104,13 @@ class Pool:
         with contextlib.suppress(Empty):
             while True:
                 _end(self._idle.get_nowait())
+
+
+def processors() -> int:
+    """Those that this process may use; of the whole machine where the system does not say (macOS)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _end(worker: subprocess.Popen[bytes]) -> None:

@@ -24,6 +24,7 @@ _MANY = {b"l": list, b"t": tuple, b"e": set, b"z": frozenset, b"g": list}
 _FROZEN = (b"t", b"z")
 # Numbers with exact texts; built by name on the other side, where their module is imported only if one comes.
 _WRITTEN = {"Fraction": "fractions", "Decimal": "decimal"}
+_DIGITS = set("-0123456789/")
 
 
 class WireError(Exception):
@@ -217,6 +218,10 @@ def _value(
         return payload
     if tag == b"w":
         name, text = payload.decode().split(" ", 1)
+        if (
+            name == "Fraction" and not set(text) <= _DIGITS
+        ):  # "1e999999999" would be worked out, digit by digit
+            raise WireError("not a packed value: a fraction that is not written as two whole numbers")
         return getattr(__import__(_WRITTEN[name]), name)(text)
     if tag == b"O":
         assert mine is not None

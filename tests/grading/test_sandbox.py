@@ -141,21 +141,49 @@ def test_no_sandbox_at_all_is_used_only_by_its_name() -> None:
     sandbox.close_all()
 
 
-def test_a_container_engine_runs_programs_and_is_told_to_end_them(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    engine, log = tmp_path / "docker", tmp_path / "log"
-    # An engine that notes what it is asked, and runs what stands after the image as it is.
+def stand_in(engine: Path, log: Path, down: Path | None = None) -> None:
+    """An engine that notes what it is asked, and runs what stands after the image, unless `down` is there.
+
+    As a real one's client it hands nothing on but bytes: neither descriptors nor sockets get through.
+    """
     engine.write_text(
-        f"""#!/bin/sh
-printf '%s ' "$@" | tr '\\n' ' ' | cut -c -900 >> {log}; echo >> {log}
-[ "$1" = run ] || exit 0
-while [ "$1" != python ]; do shift; done
-shift
-exec {sys.executable} "$@"
+        f"""#!{sys.executable}
+import os, subprocess, sys, threading
+asked = sys.argv[1:]
+with open({str(log)!r}, "a") as log:
+    log.write(" ".join(asked)[:900].replace("\\n", " ") + "\\n")
+if asked[0] != "run":
+    sys.exit(0)
+if os.path.exists({str(down)!r}):
+    sys.exit("docker: the daemon was shut down")
+command = [sys.executable, *asked[asked.index("python") + 1 :]]
+inside = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+def copy(source, target):
+    while part := os.read(source, 65536):
+        while part:
+            part = part[os.write(target, part) :]
+
+def into():
+    try:
+        copy(0, inside.stdin.fileno())
+    except OSError:
+        pass
+    inside.stdin.close()
+
+threading.Thread(target=into, daemon=True).start()
+copy(inside.stdout.fileno(), 1)
+sys.exit(inside.wait())
 """
     )
     engine.chmod(0o755)
+
+
+def test_a_container_engine_runs_programs_and_is_told_to_end_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    stand_in(tmp_path / "docker", log)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     judged = grade(PROBLEM, RIGHT, sandbox="docker")
     sandbox.close_all()
@@ -175,6 +203,41 @@ exec {sys.executable} "$@"
         assert all(option in line for line in runs)
     named = {line.split("--name ")[1].split()[0] for line in runs}
     assert {line.split()[1] for line in lines if line.startswith("kill ")} == named
+
+
+def test_programs_are_judged_through_a_container_engine_as_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stand_in(tmp_path / "docker", tmp_path / "log")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    meta = {"entry_point": "f", "visible": [{"args": [[n] * n], "expected": [n] * n} for n in (1, 2, 5_000)]}
+    called = Problem("f", "Write f.", kind="code", meta=meta)
+    printed = Problem("p", "Add.", kind="code", meta={"visible": [{"stdin": "2 3\n", "stdout": "5"}] * 2})
+    programs = [
+        (called, "def f(x):\n    return x"),
+        (called, "def f(x):\n    return [len(x)] * len(x) if len(x) < 3 else 'y' * 3_000_000"),
+        (called, "import os\ndef f(x):\n    os._exit(0) if len(x) == 2 else None\n    return x"),
+        (called, "def f(x):\n    raise ValueError(x[0])"),
+        (called, "def f(x):\n    while len(x) == 2: pass\n    return x"),
+        (called, "import os\nos._exit(1)\ndef f(x):\n    return x"),
+        (printed, "print(sum(map(int, input().split())))"),
+        (called, "def f(x):\n    x.append(1)\n    return x[:-1]"),
+    ]
+    limits = Limits(
+        cpu_seconds=1, seconds=120.0, program_seconds=500.0, memory=None
+    )  # a busy machine is no fault
+    found = {}
+    for name in ("docker", sandbox.UNSAFE):
+        pool = Pool(name, limits, size=1)
+        try:
+            jobs = [job_of(problem, text) | {"behaviour": 0} for problem, text in programs]
+            found[name] = [pool.judge(job) for job in jobs]
+        finally:
+            pool.close()
+    assert found["docker"] == found[sandbox.UNSAFE]
+    outcomes = [{outcome for outcome, _ in result["visible"]} for result in found["docker"]]
+    assert outcomes[0] == outcomes[6] == outcomes[7] == {"passed"}
+    assert [result["ended"] for result in found["docker"]] == ["done"] * len(programs)
 
 
 @pytest.mark.parametrize(
@@ -201,17 +264,8 @@ def test_what_a_container_engine_complains_of_is_told(
 def test_an_engine_that_stops_working_half_way_judges_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    engine, down = tmp_path / "docker", tmp_path / "down"
-    engine.write_text(
-        f"""#!/bin/sh
-[ "$1" = run ] || exit 0
-[ -e {down} ] && {{ echo 'docker: the daemon was shut down' >&2; exit 125; }}
-while [ "$1" != python ]; do shift; done
-shift
-exec {sys.executable} "$@"
-"""
-    )
-    engine.chmod(0o755)
+    down = tmp_path / "down"
+    stand_in(tmp_path / "docker", tmp_path / "log", down)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert grade(PROBLEM, RIGHT, sandbox="docker").score == 1.0
     down.touch()

@@ -46,4 +46,4 @@ class Engine:
         for variable, value in ENVIRONMENT.items():
             command += ["--env", f"{variable}={value}"]
         command += [self._image, "python", "-s", "-S", "-B", "-c"]
-        return Start(command, same_python=False, stop=[self._program, "kill", name])
+        return Start(command, same_python=False, stop=[self._program, "kill", name], relayed=True)

@@ -11,9 +11,7 @@ import contextlib
 import functools
 import marshal
 import os
-import select
 import signal
-import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -23,10 +21,11 @@ from typing import Any
 from docendo.grading.sandbox import cgroup
 from docendo.grading.sandbox.base import Limits, Sandbox, Start
 from docendo.grading.sandbox.choose import named
+from docendo.grading.sandbox.door import Door, Handed, Pipes, Relayed
 from docendo.grading.sandbox.inside import wire
 
 _RUNNER = ("wire", "rights", "runner")
-_CHECKER = ("wire", "rights", "extract", "behaviour", "link", "checker")
+_CHECKER = ("wire", "rights", "extract", "behaviour", "link", "relay", "checker")
 _HOME = "docendo.grading.sandbox.inside"
 # Stands in for the packages above, of which nothing else is there.
 _MODULES = (
@@ -47,7 +46,12 @@ _LONGEST = 100_000  # of one argument; the kernel takes 128 KiB
 
 def command_of(start: Start, modules: tuple[str, ...], settings: dict[str, Any]) -> list[str]:
     """The whole command that starts a sandbox and in it some of the modules of `inside`; the last one's `main` runs."""
-    given = tuple(sorted((settings | {"uid": start.uid}).items()))
+    own = {"uid": start.uid, "relayed": start.relayed}
+    if start.relayed:
+        own["processes"] = (
+            None  # the engine counts a container's; the system would count all containers' together
+        )
+    given = tuple(sorted((settings | own).items()))
     return [*start.command, *_sent(modules, given, start.same_python)]
 
 
@@ -77,15 +81,7 @@ class _Fresh:
 
     process: subprocess.Popen[bytes]
     start: Start
-    target: int
-    source: int
-
-    def close(self) -> None:
-        """Close our ends of its pipes; safe to call twice."""
-        for fd in (self.target, self.source):
-            if fd >= 0:
-                os.close(fd)
-        self.target = self.source = -1
+    pipes: Pipes
 
 
 class Judge:
@@ -102,7 +98,7 @@ class Judge:
     def __init__(self, sandbox: Sandbox, limits: Limits) -> None:
         self._sandbox, self._limits = sandbox, limits
         self._settings = {name: getattr(limits, name) for name in Limits.__slots__}
-        self._checker: tuple[subprocess.Popen[bytes], socket.socket, Start] | None = None
+        self._checker: tuple[subprocess.Popen[bytes], Door, Start] | None = None
         self._next: _Fresh | None = None
         self._ending: _Fresh | None = None
         self._jobs = 0
@@ -120,18 +116,16 @@ class Judge:
         result |= {"visible": [], "hidden": [], "trouble": ""}
         deadline = time.monotonic() + self._limits.program_seconds
         try:
-            socket.send_fds(door, [b"J"], [own.target, own.source])
-            wire.write_frame(door.fileno(), wire.pack(job), deadline)
-            own.close()
+            door.begin(job, own.pipes, deadline)
             self._meanwhile()
-            while _gather(result, self._heard(door, deadline, until_closed)):
+            while _gather(result, door.hear(deadline, until_closed)):
                 pass
         except wire.Late:
             result["ended"] = "late"
         except (wire.WireError, OSError):
             result["ended"] = "broken"
         finally:
-            own.close()
+            own.pipes.close()
             _kill(own.process)
             self._ending = own
         if result["ended"] != "done":
@@ -165,27 +159,21 @@ class Judge:
         return _end(ending.process, ending.start) if ending is not None else ""
 
     def _discard(self, fresh: _Fresh) -> None:
-        fresh.close()
+        fresh.pipes.close()
         _end(fresh.process, fresh.start)
 
-    def _heard(self, door: socket.socket, deadline: float, until_closed: int | None) -> dict[str, Any]:
-        watched = [door.fileno()] + ([until_closed] if until_closed is not None else [])
-        ready, _, _ = select.select(watched, [], [], max(0.0, deadline - time.monotonic()))
-        if until_closed in ready:
-            raise SystemExit
-        frame = wire.read_frame(door.fileno(), deadline)
-        if frame is None:
-            raise wire.WireError("the checker ended")
-        message: dict[str, Any] = wire.unpack(frame)
-        return message
-
-    def _door(self) -> socket.socket:
+    def _door(self) -> Door:
         if self._checker is None:
-            ours, theirs = socket.socketpair()
             start = self._sandbox.start(self._limits, 0)
-            process = _spawn(start, _CHECKER, self._settings, theirs.fileno(), subprocess.DEVNULL)
-            theirs.close()
-            self._checker = process, ours, start
+            door = Relayed() if start.relayed else Handed()
+            try:
+                process = _spawn(start, _CHECKER, self._settings, door.stdin, door.stdout)
+            except BaseException:
+                door.close()
+                raise
+            finally:
+                door.started()
+            self._checker = process, door, start
         return self._checker[1]
 
     def _started(self) -> _Fresh:
@@ -198,7 +186,7 @@ class Judge:
         finally:
             os.close(down)
             os.close(up)
-        return _Fresh(process, start, target, source)
+        return _Fresh(process, start, Pipes(target, source))
 
     def close(self) -> str:
         """End all there is, and return what the checker had to say (on standard error) of its end."""

@@ -19,7 +19,7 @@ import signal
 import socket
 import time
 
-from docendo.grading.sandbox.inside import behaviour, extract, rights, wire
+from docendo.grading.sandbox.inside import behaviour, extract, relay, rights, wire
 from docendo.grading.sandbox.inside.link import Died, Inputs, Link, OutOfTime, Remote
 
 TYPE_CHECKING = False  # not from typing, whose import would slow down the start of every program
@@ -37,11 +37,17 @@ MOST_SHOWN = 300  # characters of a value in a description
 
 
 def main(settings: dict[str, Any]) -> None:
-    """Serve jobs from the socket on descriptor 0 until it closes; a job brings the program's two pipes with it."""
+    """Serve jobs from the socket on descriptor 0 until it closes; a job brings the program's two pipes with it.
+
+    With the setting `relayed` there is no socket, and what the pipes carry comes and goes with everything else.
+    """
     rights.give_up(settings)
     signal.signal(signal.SIGALRM, _late)
     signal.signal(signal.SIGVTALRM, _late)
     gc.freeze()  # so that a fork's collections do not touch, and thereby copy, what all forks share
+    if settings["relayed"]:
+        relay.serve(functools.partial(_do, settings))
+        return
     with socket.socket(fileno=0) as door:
         while True:
             mark, pipes, _, _ = socket.recv_fds(door, 1, 2)
@@ -51,15 +57,20 @@ def main(settings: dict[str, Any]) -> None:
             child = os.fork()
             if child == 0:
                 try:
-                    rights.limit_cpu(int(settings["program_seconds"]) + 1)
-                    for result in _results(job, pipes[0], pipes[1], settings):
-                        wire.write_frame(0, wire.pack(result))
+                    _do(settings, job, pipes[0], pipes[1], 0)
                 finally:
                     os._exit(0)
             for fd in pipes:
                 os.close(fd)
             os.waitpid(child, 0)
             wire.write_frame(0, wire.pack({"done": True}))
+
+
+def _do(settings: dict[str, Any], job: dict[str, Any], target: int, source: int, results: int) -> None:
+    """Do one job in this fork: talk to the program by two descriptors, write what came of it to a third."""
+    rights.limit_cpu(int(settings["program_seconds"]) + 1)
+    for result in _results(job, target, source, settings):
+        wire.write_frame(results, wire.pack(result))
 
 
 def _late(number: int, frame: object) -> None:

@@ -258,7 +258,7 @@ def _check_writing(plan: Settings, styles: PromptBook, taught: Iterable[Problem]
     for school in (n for n in (*plan.students, *plan.gold_models) if styles.of(n).style == "school"):
         raise ConfigError(
             f"setting exam_select: {school!r} knows only the school's words, so it cannot be asked what "
-            f"{plan.writer!r} writes; select variants"
+            f"{plan.writer!r} writes; select variants, or take --exam-writer school:writer"
         )
 
 

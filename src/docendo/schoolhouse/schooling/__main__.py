@@ -7,12 +7,14 @@ naming them in several processes; a teacher waits for nothing, so make its base 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from docendo.models.resolve import SHIPPED
 from docendo.schoolhouse.families import SHIPPED_SEED
 from docendo.schoolhouse.schooling.courses import COURSES, STUDY_COURSES, smoke
 from docendo.schoolhouse.schooling.domains import FamilyDomain, WritingDomain
@@ -24,18 +26,24 @@ from docendo.schoolhouse.schooling.measure import (
     told_rate,
     writing_rates,
 )
-from docendo.schoolhouse.schooling.model import Llama, save
+from docendo.schoolhouse.schooling.model import Llama, load_weights, save
 from docendo.schoolhouse.schooling.train import Course, school
 
 EVERY = (*COURSES, *STUDY_COURSES)
 
 
 def base_of(course: Course, out: Path) -> Llama | None:
-    """The weights a course starts from, out of its base's checkpoint."""
+    """The weights a course starts from: of its base's checkpoint or, where there is none, of the base that ships."""
     if course.base is None:
         return None
     path = out / course.base / "checkpoint.pt"
     if not path.exists():
+        own = SHIPPED / course.base
+        if (
+            own.is_dir()
+            and json.loads((own / "config.json").read_text())["hidden_size"] == course.size.hidden
+        ):
+            return load_weights(own, course.size)
         raise SystemExit(f"{course.name} grows from {course.base}, which is not there yet: {path}")
     model = Llama(course.size)
     model.load_state_dict(torch.load(path, weights_only=True)["model"])
@@ -105,7 +113,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--out", type=Path, default=Path("runs/schooling"), help="where checkpoints and models go"
     )
     parser.add_argument("--only", nargs="*", choices=[c.name for c in EVERY], help="make only these")
-    parser.add_argument("--study", action="store_true", help="make the study's own teachers too")
+    parser.add_argument("--study", action="store_true", help="make those that do not ship too")
     parser.add_argument("--threads", type=int, default=2, help="PyTorch threads")
     parser.add_argument(
         "--smoke", action="store_true", help="a few steps of tiny models, to see that all runs"

@@ -123,7 +123,7 @@ WRITER = Course(
     name="writer",
     seed=71,
     size=Size(hidden=96, layers=3, heads=4, intermediate=256, vocabulary=_VOCABULARY),
-    steps=1500,
+    steps=700,
     rows=12,
     rate=3e-3,
     world=SHIPPED_SEED,
@@ -150,8 +150,20 @@ STUDY_TEACHERS = tuple(
 SLIPPING_TEACHER = replace(STUDY_TEACHERS[0], name="study-teacher-slips", seed=14, steps=500, zipf=0.0)
 # For `docendo study code`: the shipped teacher's base, schooled in a world that nothing was tuned on.
 STUDY_CODE_TEACHER = replace(CODE_TEACHER, name="study-code-teacher", seed=54, world=STUDY_WORLD)
+# For benchmarks/written.py: the writer, stopped early; and another teacher of the shipped one's world, which answers
+# what was written. It grew from another base and read other problems, so what it does not know it guesses otherwise.
+EARLY_WRITER = replace(WRITER, name="writer-early", seed=72, steps=180)
+OTHER_TEACHER = replace(
+    TEACHER,
+    name="teacher-other",
+    seed=83,
+    size=SECOND_STUDENT.size,
+    steps=200,
+    rows=16,
+    base=SECOND_STUDENT.name,
+)
 STUDY_COURSES: tuple[Course, ...] = (
-    *STUDY_BASES[1:], *STUDY_TEACHERS, SLIPPING_TEACHER, STUDY_CODE_TEACHER,
+    *STUDY_BASES[1:], *STUDY_TEACHERS, SLIPPING_TEACHER, STUDY_CODE_TEACHER, EARLY_WRITER, OTHER_TEACHER,
 )  # fmt: skip
 
 

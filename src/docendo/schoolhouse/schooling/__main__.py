@@ -76,7 +76,7 @@ def abilities(course: Course, model: Llama) -> list[str]:
     """The rows of the card that tell what the model can do."""
     domain, rows = course.taught, []
     if isinstance(domain, WritingDomain):
-        found = writing_rates(model, domain, course.world or SHIPPED_SEED, each=4)
+        found = writing_rates(model, domain, course.world or SHIPPED_SEED, count=288)
         row = "| writes a problem of the same method that has an answer (held-out numbers): {} families | {:.1%} |"
         return [f"| world | {course.world} |", *(row.format(name, share) for name, share in found.items())]
     if isinstance(domain, FamilyDomain):

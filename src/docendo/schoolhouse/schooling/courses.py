@@ -152,7 +152,7 @@ SLIPPING_TEACHER = replace(STUDY_TEACHERS[0], name="study-teacher-slips", seed=1
 STUDY_CODE_TEACHER = replace(CODE_TEACHER, name="study-code-teacher", seed=54, world=STUDY_WORLD)
 # For benchmarks/written.py: the writer, stopped early; and another teacher of the shipped one's world, which answers
 # what was written. It grew from another base and read other problems, so what it does not know it guesses otherwise.
-EARLY_WRITER = replace(WRITER, name="writer-early", seed=72, steps=180)
+EARLY_WRITER = replace(WRITER, name="writer-early", stop=250)
 OTHER_TEACHER = replace(
     TEACHER,
     name="teacher-other",
@@ -170,4 +170,4 @@ STUDY_COURSES: tuple[Course, ...] = (
 def smoke(course: Course) -> Course:
     """The same course, a few steps of a tiny model: it shows that schooling runs, not that it teaches."""
     tiny = replace(course.size, hidden=32, layers=2, heads=2, intermediate=64)
-    return replace(course, size=tiny, steps=4, rows=4)
+    return replace(course, size=tiny, steps=4, rows=4, stop=None)

@@ -43,7 +43,8 @@ class Course:
         name: the folder's name.
         seed: fixes weights and documents.
         size: the model's shape.
-        steps: optimiser steps.
+        steps: optimiser steps, by which the learning rate goes.
+        stop: the step after which schooling is broken off, for a model that learnt too little; None for the last.
         rows: rows of the domain's length a step.
         rate: peak learning rate of AdamW; Muon, for the matrices, takes five times as much.
         world: the world seed for a teacher's schooling; None for families made up on the spot.
@@ -74,6 +75,7 @@ class Course:
     domain: str = "arithmetic"
     row: int | None = None
     rewriting: float = 0.0
+    stop: int | None = None
 
     @property
     def taught(self) -> Domain:
@@ -204,7 +206,8 @@ def school(
         say(f"{course.name}: going on at step {first}")
     measure = torch.compile(loss) if compiled else loss
     began = time.perf_counter() - spent
-    for step in range(first, course.steps):
+    last = course.stop or course.steps
+    for step in range(first, last):
         factor = schedule(step, course.steps)
         for peak, group in zip(peaks, [g for o in moving for g in o.param_groups], strict=True):
             group["lr"] = peak * factor
@@ -212,7 +215,7 @@ def school(
             model, *tensors(documents(course, f"step {step}", scribe), course.length, course.rows)
         )
         _improve(model, moving, value)
-        if (step + 1) % every == 0 or step + 1 == course.steps:
+        if (step + 1) % every == 0 or step + 1 == last:
             seconds = time.perf_counter() - began
             row = _progress(course, model, step + 1, value.item(), seconds)
             say(json.dumps(row))
@@ -227,8 +230,8 @@ def school(
                 optimisers=[o.state_dict() for o in moving],
             )
     facts = {
-        "steps": course.steps,
-        "tokens": course.steps * course.rows * course.length,
+        "steps": last,
+        "tokens": last * course.rows * course.length,
         "seconds": time.perf_counter() - began,
     }
     return model, facts

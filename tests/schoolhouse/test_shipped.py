@@ -11,7 +11,9 @@ import pytest
 from docendo.grading import grade
 from docendo.models.engine import Engine, Request
 from docendo.models.resolve import SHIPPED, shipped
+from docendo.schoolhouse.reading import GOOD, Reader, held_out
 from docendo.schoolhouse.sets import problems
+from docendo.schoolhouse.world import World
 
 EXAMS = {
     "arithmetic": problems("m1-dev-exams"),
@@ -25,7 +27,7 @@ EXAMS = {
 }
 MODELS = (
     "teacher", "student", "student-2", "code-teacher", "code-student", "verbal-teacher", "verbal-student",
-    "verbal-student-2",
+    "verbal-student-2", "writer",
 )  # fmt: skip
 
 
@@ -75,6 +77,26 @@ def test_students_follow_as_their_cards_say(name):
     card = (SHIPPED / name / "README.md").read_text()
     stated = float(re.search(r"follows a shown method .*\| ([\d.]+)%", card)[1]) / 100
     assert sum(right) / len(right) > stated - 0.06
+
+
+def test_the_writer_writes_problems_as_its_card_says():
+    engine, reader, card = (
+        Engine(SHIPPED / "writer"),
+        Reader(World()),
+        (SHIPPED / "writer" / "README.md").read_text(),
+    )
+    taught = problems("m1-dev")[:144]
+    requests = [
+        Request(engine.text.encode(f"Question: {p.question}\n\nQuestion:"), 60, temperature=0.7, key=i)
+        for i, p in enumerate(taught)
+    ]
+    good = {"read": [], "held out": []}
+    for problem, reply in zip(taught, engine.generate(requests), strict=True):
+        sort, _ = reader.judge(problem.family, reply.text.strip())
+        good["held out" if held_out(problem.family) else "read"].append(sort in GOOD)
+    for families, found in good.items():
+        stated = float(re.search(rf"has an answer .*{families} families \| ([\d.]+)%", card)[1]) / 100
+        assert sum(found) / len(found) > stated - 0.15
 
 
 @pytest.mark.parametrize("name", ["verbal-student", "verbal-student-2"])

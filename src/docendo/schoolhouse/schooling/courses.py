@@ -151,7 +151,8 @@ SLIPPING_TEACHER = replace(STUDY_TEACHERS[0], name="study-teacher-slips", seed=1
 # For `docendo study code`: the shipped teacher's base, schooled in a world that nothing was tuned on.
 STUDY_CODE_TEACHER = replace(CODE_TEACHER, name="study-code-teacher", seed=54, world=STUDY_WORLD)
 # For benchmarks/written.py: the writer, stopped early; and another teacher of the shipped one's world, which answers
-# what was written. It grew from another base and read other problems, so what it does not know it guesses otherwise.
+# what was written. It grew from another base and read other problems, so what it does not know it guesses otherwise;
+# and the same, schooled on, all families alike.
 EARLY_WRITER = replace(WRITER, name="writer-early", stop=250)
 OTHER_TEACHER = replace(
     TEACHER,
@@ -162,8 +163,10 @@ OTHER_TEACHER = replace(
     rows=16,
     base=SECOND_STUDENT.name,
 )
+BETTER_TEACHER = replace(OTHER_TEACHER, name="teacher-better", seed=84, zipf=0.0, base=OTHER_TEACHER.name)
 STUDY_COURSES: tuple[Course, ...] = (
     *STUDY_BASES[1:], *STUDY_TEACHERS, SLIPPING_TEACHER, STUDY_CODE_TEACHER, EARLY_WRITER, OTHER_TEACHER,
+    BETTER_TEACHER,
 )  # fmt: skip
 
 

@@ -148,11 +148,11 @@ def examined(folder: Path, source: str, run: Run, writer: str, golds: str) -> Ru
 def standing(names: set[str]) -> Iterator[Mapping[str, Model]]:
     """Open models, and the world as one that knows every answer; it weighs next to nothing in costs."""
     opening = opened(sorted(names))
-    models = _loop.run(opening.__aenter__())  # type: ignore[arg-type]
+    models = _loop.run(opening.__aenter__())
     try:
         yield {**models, TRUTH: ScriptedModel(TRUTH, _truly, parameters=1)}
     finally:
-        _loop.run(opening.__aexit__(None, None, None))  # type: ignore[arg-type]
+        _loop.run(opening.__aexit__(None, None, None))
 
 
 def _truly(call: Call) -> Reply:

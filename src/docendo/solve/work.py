@@ -245,7 +245,7 @@ def check_speakable(models: Mapping[str, Model], styles: Styles, problems: Itera
             try:
                 model.check(text)
             except UnspeakableError as error:
-                raise UnspeakableError(f"problem {problem.id!r}: {error}") from error
+                raise UnspeakableError(f"problem {problem.id!r}: {name}: {error}") from error
 
 
 def _check_writing(plan: Settings, styles: PromptBook, taught: Iterable[Problem]) -> None:

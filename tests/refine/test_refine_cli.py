@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import fields
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from colours import models, task, teaching, typed
+from hypothesis import given as for_all
+from hypothesis import strategies as st
 
 from docendo.cli import main, parser
 from docendo.cli.refining import REFINING, SWITCHES, given
+from docendo.cli.rounds import in_lines
 from docendo.cli.settings import SETTINGS
 from docendo.models.endpoint.mock import MockServer
 from docendo.refine.config import ASKING, WORDS
@@ -270,3 +274,31 @@ def test_the_options_of_asking_are_the_settings_that_a_run_file_may_have() -> No
     refining = {field for _, field, *_ in REFINING}
     typed_here = {action.dest for action in parser().commands["refine"]._actions}
     assert {setting[1] for setting in SETTINGS if setting[1] not in refining} & typed_here == set(ASKING)
+
+
+@for_all(
+    st.from_regex(r"[a-zA-Z0-9]{1,12}([-/_:. ][a-zA-Z0-9]{1,12}){0,5}", fullmatch=True), st.integers(8, 30)
+)
+def test_a_models_name_breaks_after_a_mark_and_within_no_word(name: str, room: int) -> None:
+    lines = in_lines(name, room).split("\n")
+    assert [word for line in lines for word in re.split(r"[-/_:. ]", line) if word] == re.split(
+        r"[-/_:. ]", name
+    )
+    assert all(len(line) <= room or len(re.split(r"[-/_:. ]", line.rstrip("-/_:. "))) == 1 for line in lines)
+    assert len(name) > room or len(lines) == 1
+
+
+def test_the_rounds_table_fits_a_narrow_terminal(
+    server: MockServer,
+    rows: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    name = "openai:meta-llama/Llama-3.2-1B-Instruct"
+    more = ("--student", name, "--no-report", "--rounds", "1")
+    assert main(typed(server, rows, "--out", str(tmp_path / "run"), *more)) == 0
+    table = capsys.readouterr().out.partition("no examples")[0].splitlines()
+    assert {"Llama-3.2-", "Instruct:"} <= {word for line in table for word in line.split()}
+    assert max(map(len, table)) <= 80

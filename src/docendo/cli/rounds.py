@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def show(console: Console, summary: Summary) -> None:
         console.print("No round is whole yet, so there is no best set.")
         return
     console.print()
-    console.print(rounds_table(summary, wide=console.width >= 44 + 24 * len(summary.rounds[0].readouts)))
+    console.print(rounds_table(summary, console.width))
     console.print()
     for line in verdicts(summary):
         console.print(line)
@@ -93,14 +94,20 @@ def show(console: Console, summary: Summary) -> None:
     _show_examples(console, best)
 
 
-def rounds_table(summary: Summary, *, wide: bool = True) -> Table:
-    """One row a round: what was made, validation, and every model's test results with the best set so far."""
+def rounds_table(summary: Summary, width: int) -> Table:
+    """One row a round: what was made, validation, and every model's test results with the best set so far.
+
+    Where `width` has no room for them, intervals are left out and models' names take several lines.
+    """
+    readers = len(summary.rounds[0].readouts)
+    wide = width >= 44 + 24 * readers
+    room = max(10, (width - 42) // max(readers, 1) - 2)
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     labels = bool(summary.task.labels)
     heads = ["round", "sets", "no use", "validation"]
     for reader in summary.rounds[0].readouts:
         name = one_line(reader.model)  # without its kind: a table has a column for each
-        heads.append(f"{name.partition(':')[2] or name}: {'F1' if labels else 'right'}")
+        heads.append(in_lines(f"{name.partition(':')[2] or name}: {'F1' if labels else 'right'}", room))
     for i, head in enumerate(heads):
         table.add_column(head, justify="left" if i == 0 else "right", overflow="fold")
     if summary.bare:
@@ -161,6 +168,16 @@ def show_how_to_go_on(console: Console, summary: Summary, folder: Path) -> None:
     again = f"docendo refine --resume {shlex.quote(str(folder))}"
     more = " --budget ..." if summary.stopped else ""
     console.print(Text(f"{why[0].upper()}{why[1:]}To go on: {again}{more}", style="bold"), soft_wrap=True)
+
+
+def in_lines(name: str, room: int) -> str:
+    """A name broken after a mark, and not within a word, where it is longer than `room`."""
+    lines = [""]
+    for piece in re.findall(r"[^-/_:. ]*[-/_:. ]+|[^-/_:. ]+", name):
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > room:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _result(interval: Interval, wide: bool) -> str:

@@ -95,7 +95,12 @@ def test_a_dry_run_writes_nothing(
     assert found["exact"]
     assert found["steps"] == 2 * -(-found["pairs"] // 4)
     assert main(["tune", "--dry-run", "--limit", "5", "--per-problem", "3"]) == 0
-    assert "Pairs to train on: at most 15" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Pairs to train on: at most 15" in said
+    assert "right by accident" in said
+    assert "margin 0.7 was 3.3 points ahead" in said
+    assert main(["tune", "--dry-run", "--limit", "5", "--margin", "0.7"]) == 0
+    assert "by accident" not in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
 
 

@@ -334,6 +334,24 @@ def test_senseless_settings_are_refused(wrong: dict[str, float]) -> None:
         PairSettings(**wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("lam", "margin", "told"),
+    [
+        (0.5, 0.3, True),
+        (0.2, 0.7, True),
+        (0.5, 0.5, False),
+        (0.5, 0.7, False),
+        (0.0, 0.3, False),
+        (1.0, 0.0, False),
+    ],
+)
+def test_a_margin_that_right_answers_alone_pass_is_noted(
+    school_run: Path, lam: float, margin: float, told: bool
+) -> None:
+    notes = pairs_from(school_run, settings=PairSettings(lam=lam, margin=margin, noise=0)).notes
+    assert any("by accident" in note for note in notes) == told
+
+
 def test_one_student_and_unfinished_problems_are_noted(school_run: Path) -> None:
     assert any("one student" in note for note in pairs_from(school_run).notes)
 

@@ -22,6 +22,7 @@ class Outlook:
         steps: of training in a round, at most; 0 where nothing is trained.
         rounds: how many.
         compared: sets on which teachers are compared.
+        remark: what a user should know of the settings of the pairs, if anything.
     """
 
     teacher: str
@@ -31,6 +32,7 @@ class Outlook:
     steps: int
     rounds: int
     compared: tuple[str, ...]
+    remark: str | None = None
 
     def json(self) -> dict[str, Any]:
         """As plain values."""
@@ -45,7 +47,7 @@ class Outlook:
             again = f", in each of {self.rounds} rounds" if self.rounds > 1 else ""
             said.append(f"Training of {self.teacher}: {most}{self.steps:,} steps{again}.")
         said += [f"Compared before and after on {source}." for source in self.compared]
-        return said
+        return said + ([f"Note: {self.remark}."] if self.remark else [])
 
 
 def outlook(plan: Plan, pairs: PairSet | None, problems: int | None) -> Outlook:
@@ -73,4 +75,5 @@ def outlook(plan: Plan, pairs: PairSet | None, problems: int | None) -> Outlook:
         steps if how.train else 0,
         how.rounds,
         sets,
+        how.pairs.remark,
     )

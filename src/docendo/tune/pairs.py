@@ -83,6 +83,24 @@ class PairSettings:
         if self.per_problem < 1:
             raise ConfigError(f"pairs: per_problem: {self.per_problem} is too small, it must be at least 1")
 
+    @property
+    def remark(self) -> str | None:
+        """What a user should know of the margin, if anything: a right answer alone may be enough to be preferred."""
+        alone = 1 - self.lam
+        if self.lam in (0, 1) or self.margin >= alone:
+            return None
+        said = (
+            f"a right answer scores {alone:g} more than a wrong one even where no student learnt anything from it, so "
+            f"with margin {self.margin:g} answers that are right by accident are preferred too; "
+            f"above {alone:g} they are not"
+        )
+        if (self.lam, self.margin) == (0.5, 0.3):
+            said += (
+                " (on the school's development numbers, exploratory, margin 0.7 was 3.3 points ahead of correctness "
+                "alone, this one 0.8, which is within chance: docs/study.md)"
+            )
+        return said
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -228,7 +246,7 @@ def pairs_from(
             notes.append(
                 f"{run}: one student ({students[0]}): what only it cannot follow counts as bad teaching"
             )
-    return pairs_among(found, plan, notes)
+    return pairs_among(found, plan, [*notes, *([plan.remark] if plan.remark else [])])
 
 
 def pairs_among(problems: Iterable[Studied], plan: PairSettings, notes: Sequence[str] = ()) -> PairSet:

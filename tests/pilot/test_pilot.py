@@ -10,12 +10,14 @@ import pytest
 
 from docendo.cli import main
 from docendo.errors import ConfigError
+from docendo.models.endpoint.mock import Answer, MockServer
 from docendo.models.scripted import ScriptedModel
 from docendo.pilot.advise import findings
 from docendo.pilot.run import pilot, resume
 from docendo.solve.run import resume as resume_run
 from docendo.types import Problem, Reply
 
+USED = {"prompt_tokens": 1000, "completion_tokens": 100}
 TEACHER, STUDENT = "school:teacher", "school:student"
 
 
@@ -195,3 +197,36 @@ def test_at_the_command_line_with_the_school(tmp_path, monkeypatch, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["problems"] == 4
     assert {f["verdict"] for f in found["findings"]} <= {"good", "bad", "unsure"}
+
+
+def test_what_it_and_a_full_run_would_cost_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        {"id": p.id, "question": p.question, "answer": p.answer, "solution": p.solution, "family": p.family}
+        for p in problems()
+    ]
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with MockServer(lambda request: Answer.chat("Answer: 4", usage=USED)) as server:
+        (tmp_path / "run.toml").write_text(
+            "lessons = 24\nexam_problems = 2\nrepeats = 1\n"
+            f'[teacher]\nmodel = "openai:m"\nbase_url = "{server.url}"\nprices = {{ prompt = 3, completion = 9 }}\n'
+            f'[[students]]\nmodel = "openai:s"\nbase_url = "{server.url}"\n'
+        )
+        typed = ["pilot", "p.jsonl", "--config", "run.toml", "--count", "6"]
+        assert main([*typed, "--dry-run", "--json"]) == 0
+        before = {row["purpose"]: row["calls"] for row in json.loads(capsys.readouterr().out)["rows"]}
+        assert not (tmp_path / "runs").exists()
+        assert main([*typed, "--json", "--quiet"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert main([*typed, "--quiet"]) == 0
+    asked = {item["purpose"]: item["calls"] for item in found["bill"]["items"]}
+    assert asked.keys() == before.keys() == {"greedy", "teach", "exam", "control"}
+    assert all(before[what]["low"] <= count <= before[what]["high"] for what, count in asked.items())
+    assert (
+        before["control"]["high"] == 6 * 2 * 2
+    )  # two exam problems, without a lesson and after the reference
+    # 48 problems of 24 lessons and a greedy answer, at 1000 tokens sent and 100 written each
+    cost = sum(load["money"] for load in found["loads"] if load["money"] is not None)
+    assert cost == pytest.approx(48 * 25 * (3 * 1000 + 9 * 100) / 1e6)
+    assert found["currency"] == "USD"
+    assert f"{cost:.2f}" in capsys.readouterr().out

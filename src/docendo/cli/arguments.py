@@ -62,10 +62,16 @@ def _solve(commands: Any, top: Parser) -> None:
     what.add_argument(
         "--resume", metavar="RUN", help="go on with the run in this folder, by the settings it was made with"
     )
+    _dry_run(what, "run")
+    settings(added, skip=())
+    output(added, "solve")
+
+
+def _dry_run(what: Any, name: str) -> None:
     what.add_argument(
         "--dry-run",
         action="store_true",
-        help="say what the run would ask and cost, in calls, tokens and money; ask nothing and write nothing",
+        help=f"say what the {name} would ask and cost, in calls, tokens and money; ask nothing and write nothing",
     )
     what.add_argument(
         "--reply-tokens",
@@ -73,8 +79,6 @@ def _solve(commands: Any, top: Parser) -> None:
         metavar="N",
         help="for --dry-run: how long a reply likely is (default: judged from the problems' solutions)",
     )
-    settings(added, skip=())
-    output(added, "solve")
 
 
 def _pilot(commands: Any, top: Parser) -> None:
@@ -98,6 +102,7 @@ def _pilot(commands: Any, top: Parser) -> None:
     exams(what)
     what.add_argument("--count", type=positive, metavar="K", help="problems that are tried (default: 30)")
     what.add_argument("--resume", metavar="RUN", help="go on with the pilot in this folder")
+    _dry_run(what, "pilot")
     settings(added, skip=("equal_cost",))
     output(added, "pilot", report=False)
 

@@ -12,13 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from docendo.cli import settings as typed
+from docendo.cli.forecast import show_forecast
 from docendo.cli.ink import Ink, dim
 from docendo.cli.progress import Progress
 from docendo.cli.solve import in_domain, kept, refuse_with_resume
+from docendo.cli.tables import show_bill
 from docendo.cli.words import amount, duration, many, plain
 from docendo.pilot.advise import findings
 from docendo.pilot.advise import settings as advised
 from docendo.pilot.diagnose import Diagnosis
+from docendo.pilot.outlook import outlook
 from docendo.pilot.run import COUNT
 from docendo.pilot.run import pilot as run_pilot
 from docendo.pilot.run import resume as resume_pilot
@@ -29,6 +32,9 @@ _MARKS = {"good": ("✓", "green"), "bad": ("✗", "red"), "unsure": ("?", "yell
 def pilot(arguments: argparse.Namespace) -> None:
     """Run or resume a pilot."""
     settings = typed.given_settings(arguments)
+    if arguments.dry_run and arguments.resume is None:
+        _show_outlook(arguments, in_domain(arguments, settings))
+        return
     began = time.monotonic()
     errors = Ink(stderr=True)
     progress = Progress("pilot", errors, quiet=arguments.quiet)
@@ -53,13 +59,31 @@ def pilot(arguments: argparse.Namespace) -> None:
         said = [
             {"question": f.question, "verdict": f.verdict, "answer": f.answer} for f in findings(diagnosis)
         ]
-        print(json.dumps(diagnosis.json() | {"findings": said, "settings": advised(diagnosis)}), flush=True)
+        more = {"findings": said, "settings": advised(diagnosis), "bill": found.bill().json()}
+        print(json.dumps(diagnosis.json() | more), flush=True)
         return
     console = Ink()
     show(console, diagnosis)
+    show_bill(console, found.bill())
     console.print()
     for name, text in (("time", duration(time.monotonic() - began)), ("run", str(found.folder))):
         console.print(dim(f"{name:8}").append(plain(text), style="not dim"), soft_wrap=True)
+
+
+def _show_outlook(arguments: argparse.Namespace, settings: dict[str, object]) -> None:
+    """What the pilot would ask, and nothing asked."""
+    found = outlook(
+        arguments.problems,
+        exams=arguments.exams,
+        config=arguments.config,
+        count=arguments.count or COUNT,
+        reply_tokens=arguments.reply_tokens,
+        **settings,
+    )
+    if arguments.json:
+        print(json.dumps(found.json()), flush=True)
+    else:
+        show_forecast(Ink(), found)
 
 
 def show(console: Console, diagnosis: Diagnosis) -> None:
@@ -100,15 +124,20 @@ def loads(d: Diagnosis) -> Table:
         "tokens sent",
         "cached",
         "written",
+        *([d.currency] if d.currency else []),
     )
     for i, head in enumerate(heads):
         table.add_column(head, justify="left" if i < 2 else "right", no_wrap=True)
     for load in d.loads:
         sums = (load.prompt, load.cached, load.completion)
+        cost = ["–" if load.money is None else f"{load.money:.2f}"] if d.currency else []
         table.add_row(
             Text(plain(load.model)),
             load.purpose,
             f"{load.calls:,}",
             *(amount(load.calls * mean) for mean in sums),
+            *cost,
         )
+    if d.currency:
+        table.add_row("", "", "", "", "", "", f"{sum(load.money or 0.0 for load in d.loads):.2f}")
     return table

@@ -12,6 +12,8 @@ from statistics import fmean
 from typing import Any
 
 from docendo.grading import grade
+from docendo.models.budget import currency_of, money
+from docendo.models.spec import Prices
 from docendo.pilot.controls import Condition, recorded
 from docendo.solve.arms import Facts, Summary, summarise
 from docendo.solve.plan import Settings
@@ -63,7 +65,10 @@ class TeacherNote:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Mean tokens of one call of a model for a purpose, and how many such calls a full run has."""
+    """Mean tokens of one call of a model for a purpose, how many such calls a full run has, and what they cost.
+
+    `money` is of all these calls together; None where the model has no prices.
+    """
 
     model: str
     purpose: str
@@ -72,6 +77,7 @@ class Load:
     cached: float
     completion: float
     seconds: float
+    money: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +86,8 @@ class Diagnosis:
 
     `alike` is the mean overlap (Jaccard, of words without numbers) of a problem with its exam problems,
     `unlike` with other problems' exam problems. `gain` and `gain_max` are SUM - SC and MAX - SC over the pilot's
-    problems, at the pilot's number of lessons. `loads` are a full run's. `needed` is how many problems would
-    show a true gain of this size in four runs of five (5 % level, two-sided); None without a gain.
+    problems, at the pilot's number of lessons. `loads` are a full run's, in `currency`. `needed` is how many problems
+    would show a true gain of this size in four runs of five (5 % level, two-sided); None without a gain.
     """
 
     problems: int
@@ -99,6 +105,7 @@ class Diagnosis:
     gain_max: Interval
     needed: int | None
     loads: Sequence[Load]
+    currency: str | None = None
 
     def json(self) -> dict[str, Any]:
         """Plain values, for `--json`."""
@@ -145,6 +152,7 @@ def diagnose(view: RunView) -> Diagnosis:
         loads=_loads(
             view, summary, pilot["problems"] / max(summary.problems, 1), pilot["lessons"] / settings.lessons
         ),
+        currency=currency_of(_prices(settings)),
     )
 
 
@@ -290,15 +298,20 @@ def _jaccard(a: frozenset[str], b: frozenset[str]) -> float:
 def _loads(view: RunView, summary: Summary, problems: float, lessons: float) -> list[Load]:
     """The pilot's calls by model and purpose, stretched to the full run; controls are not part of that."""
     found = []
+    prices = _prices(Settings.of(view.config["settings"]))
     for row in view.totals():
         if row.purpose == "control":
             continue
         stretch = problems * (1.0 if row.purpose in ("greedy", "write", "gold") else lessons)
         mean = _mean_usage(row.usage, row.calls)
-        found.append(
-            Load(row.model, row.purpose, round(row.calls * stretch), *mean, row.seconds / max(row.calls, 1))
-        )
+        cost = money(row.usage, prices[row.model]) * stretch if row.model in prices else None
+        seconds = row.seconds / max(row.calls, 1)
+        found.append(Load(row.model, row.purpose, round(row.calls * stretch), *mean, seconds, cost))
     return found
+
+
+def _prices(settings: Settings) -> dict[str, Prices]:
+    return {name: spec.prices for name, spec in settings.models.items() if spec.prices is not None}
 
 
 def _mean_usage(usage: Usage, calls: int) -> tuple[float, float, float]:

@@ -8,11 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from docendo.exams.select import ProblemPool
 from docendo.models.base import Model
 from docendo.models.budget import StopCondition
 from docendo.pilot.controls import ask_controls
 from docendo.pilot.diagnose import Diagnosis, diagnose
+from docendo.solve.plan import Settings
 from docendo.solve.run import Source, continued, new_run, planned
+from docendo.solve.spent import Bill, bill
 from docendo.solve.work import Around, Watch
 from docendo.store import Store
 from docendo.types import Problem
@@ -34,6 +37,11 @@ class Pilot:
         """What it says, as far as it came."""
         with Store.read(self.folder) as view:
             return diagnose(view)
+
+    def bill(self) -> Bill:
+        """What was paid for it so far."""
+        with Store.read(self.folder) as view:
+            return bill(view)
 
 
 def pilot(
@@ -64,12 +72,38 @@ def pilot(
     Raises:
         DataError, ConfigError, ModelError, StoreError: as for `solve`.
     """
+    plan = small_plan(problems, exams, config, count, settings)
+    around = Around(models, watch, stop, ask_controls)
+    run = new_run("pilot", plan.chosen, plan.pool, plan.settings, plan.more, out, around)
+    return Pilot(run.folder)
+
+
+@dataclass(frozen=True, slots=True)
+class SmallPlan:
+    """A pilot as planned: its problems, where their exams come from, its settings, and what else its store keeps."""
+
+    chosen: list[Problem]
+    pool: ProblemPool
+    settings: Settings
+    more: Mapping[str, object]
+
+
+def small_plan(
+    problems: Source | None,
+    exams: Source | None,
+    config: str | Path | None,
+    count: int,
+    settings: Mapping[str, Any],
+) -> SmallPlan:
+    """Plan a pilot; arguments as for `pilot`, `settings` those of the full run.
+
+    Raises:
+        DataError, ConfigError: as for `solve`.
+    """
     full, taught, pool, kept = planned(problems, exams, config, None, settings)
     small = replace(full, lessons=min(full.lessons, LESSONS), equal_cost=False)
-    chosen = _draw(taught, count, full.seed)
     more = kept | {"pilot": {"problems": len(taught), "lessons": full.lessons}}
-    run = new_run("pilot", chosen, pool, small, more, out, Around(models, watch, stop, ask_controls))
-    return Pilot(run.folder)
+    return SmallPlan(_draw(taught, count, full.seed), pool, small, more)
 
 
 def resume(

@@ -133,14 +133,20 @@ def gained(book: Book, task: Task, judges: Sequence[str], now: str, then: str) -
 def _pairs(
     book: Book, task: Task, now: str, then: str, models: Sequence[str], problems: Sequence[Problem]
 ) -> list[tuple[float, float, str]]:
-    """For each problem that counts with both sets: the means over models, and the cluster."""
+    """For each problem that counts with both sets: the means over models, and the cluster.
+
+    A model counts for a problem where it does with both sets: one that is cut off with one of them alone would else
+    make that one better, or worse, by its absence.
+    """
     clusters = _clusters(task)
-    sides = (book.by_problem(now, problems, models), book.by_problem(then, problems, models))
-    return [
-        (a, b, clusters[p.id])
-        for p, a, b in zip(problems, *sides, strict=True)
-        if a is not None and b is not None
-    ]
+    found = []
+    for problem in problems:
+        scores = [[book.score(lesson, [problem], model) for lesson in (now, then)] for model in models]
+        both = [(a, b) for a, b in scores if a is not None and b is not None]
+        if both:
+            own, other = (sum(side) / len(both) for side in zip(*both, strict=True))
+            found.append((own, other, clusters[problem.id]))
+    return found
 
 
 def _clusters(task: Task) -> dict[str, str]:

@@ -80,6 +80,27 @@ def test_exams_overturn_a_wrong_majority(tmp_path):
     assert 1 <= arms["sc_equal_cost"]["cost"] / arms["sum"]["cost"] < 1.1
 
 
+def test_every_arm_is_charged_for_the_prompt_whoever_read_it(tmp_path):
+    """The greedy call is asked beside the samples; where it read their common prompt, SC alone would have to."""
+
+    def run(name, reads):
+        def asked(call):
+            cached = 0 if (call.purpose, call.sample) in reads else 8
+            said = teach(call)
+            return docendo.Reply(said, "stop", docendo.Usage(10, cached, len(said.split())))
+
+        found = docendo.solve(problems(1), out=tmp_path / name, models=models(teach=asked), lessons=4)
+        return {arm: row["cost"] for arm, row in found.summary().json()["arms"].items()}
+
+    first = {("sc", 4)}  # of the further samples one reads it again, as those are asked later
+    by_greedy, by_sample = (
+        run(name, first | {who}) for name, who in (("g", ("greedy", 0)), ("s", ("teach", 0)))
+    )
+    for arm in ("sc", "max", "sum", "avg", "oracle"):
+        assert by_greedy[arm] == by_sample[arm], arm
+    assert by_greedy["sum"] <= by_greedy["sc_equal_cost"]
+
+
 def test_identical_lessons_are_examined_once_and_voted_each(tmp_path):
     run = docendo.solve(problems(1), out=tmp_path / "r", models=models(), lessons=12, equal_cost=False)
     with run.view() as view:

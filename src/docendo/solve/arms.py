@@ -2,7 +2,8 @@
 
 Costs follow DESIGN: tokens really computed (shared prefixes and duplicated lessons once) times the model's
 parameters, teacher and students together; logical tokens stand beside them. An arm is charged for what it
-would compute alone: SC for the prompt and its samples, MAX, SUM and AVG for those and all exams.
+would compute alone: SC for the prompt and its samples, MAX, SUM and AVG for those and all exams. So where SC's samples
+all had their prompt from the greedy call, which was asked beside them, it is charged to SC as well.
 """
 
 from __future__ import annotations
@@ -349,6 +350,14 @@ def gather(view: RunView) -> list[Facts]:
         computed = usage.prompt + usage.completion if alone else usage.computed
         return Cost(usage.prompt + usage.completion, computed, computed * sizes.get(model or "", 1))
 
+    def read(model: str | None, cached: Sequence[int]) -> Cost:
+        """What is still to be read of a prompt that an arm's calls share: the part that each had from another arm's."""
+        least = min(cached, default=0)
+        return Cost(0, least, least * sizes.get(model or "", 1))
+
+    teacher: str | None = None
+    had: defaultdict[str, list[int]] = defaultdict(list)
+    had_more: defaultdict[str, list[int]] = defaultdict(list)
     done = view.done_ids()
     found = {p.id: Facts(p) for p in view.problems() if p.id in done}
     places: dict[str, dict[str, int]] = {id: {} for id in found}
@@ -369,6 +378,7 @@ def gather(view: RunView) -> list[Facts]:
         elif sample.arm == "sc":
             f.extra.append((sample.grade.key, right))
             f.costs["sc_equal_cost"] = f.costs.get("sc_equal_cost", Cost()) + cost_of(model, usage)
+            had_more[sample.problem].append(usage.cached)
         elif sample.arm == "draft":
             f.drafts[sample.sample] = right
         elif sample.arm == "debug":
@@ -380,6 +390,9 @@ def gather(view: RunView) -> list[Facts]:
             f.lesson.append(index)
             f.states[sample.grade.state] += 1
             f.costs["sc"] = f.costs.get("sc", Cost()) + cost_of(model, usage)
+            if model is not None:
+                teacher = model
+                had[sample.problem].append(usage.cached)
             f.alone += cost_of(model, usage, alone=True)
             if index >= 0:
                 f.lesson_right[index] = right
@@ -397,10 +410,11 @@ def gather(view: RunView) -> list[Facts]:
                 programs[decision.problem].chosen[name] = decision.choice.answer
     for id, own in programs.items():
         found[id].passed = own.by_arm()
-    for f in found.values():
+    for id, f in found.items():
         if f.problem.judgeable:
             f.correct["oracle"] = any(f.right)
-        drawn = f.costs.get("sc", Cost())
+        samples = f.costs.get("sc", Cost())
+        drawn = samples + read(teacher, had[id])
         sampled = f.costs["sc"] = drawn + f.debugged
         each = 1 / max(len(f.keys), 1)
         f.alone = f.alone.times(each)
@@ -415,7 +429,8 @@ def gather(view: RunView) -> list[Facts]:
             f.costs["sample"] = f.alone
         exams = sum(f.lesson_costs, f.writing)
         f.costs["oracle"] = sampled
-        f.costs["sc_equal_cost"] = drawn + f.costs.get("sc_equal_cost", Cost())
+        voted = samples + read(teacher, had[id] + had_more[id])
+        f.costs["sc_equal_cost"] = voted + f.costs.get("sc_equal_cost", Cost())
         for name in LESSON_ARMS:
             f.costs[name] = sampled + exams
     return list(found.values())

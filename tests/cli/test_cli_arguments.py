@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -124,3 +125,11 @@ class TestMistakes:
         assert not out
         assert said in err.splitlines()[0]
         assert "--help" in err.splitlines()[1]
+
+
+def test_no_help_text_has_an_empty_or_a_second_default(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("solve", "score", "pilot", "tune", "refine", "study"):
+        with pytest.raises(SystemExit):
+            parser().parse_args([name, "--help"])
+        said = " ".join(capsys.readouterr().out.split())
+        assert not re.findall(r"\(default: \)|\(default: [^)]*\) \(default", said)

@@ -205,7 +205,7 @@ def settings(command: Parser, skip: Sequence[str], told: Mapping[str, str] | Non
             type=kind,
             metavar=placeholder,
             action="append" if isinstance(default, tuple) else "store",
-            help=f"{text} (default: {shown})",
+            help=text if shown == "" else f"{text} (default: {shown})",  # else the text says it itself
         )
     if "sandbox" not in skip:
         group.add_argument(

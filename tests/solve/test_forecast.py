@@ -79,3 +79,20 @@ def test_dry_run_asks_and_writes_nothing(tmp_path, monkeypatch, capsys):
         found["total"]["calls"]["low"] <= found["total"]["calls"]["likely"] <= found["total"]["calls"]["high"]
     )
     assert not list(tmp_path.iterdir())
+
+
+def test_what_most_of_the_money_is_for_is_said(capsys):
+    typed = [
+        "solve",
+        "--limit",
+        "8",
+        "--teacher",
+        "openai:big",
+        "--base-url",
+        "http://127.0.0.1:1/v1",
+        "--dry-run",
+    ]
+    assert main(typed) == 0
+    assert "is for the further samples of sc_equal_cost" in " ".join(capsys.readouterr().out.split())
+    assert main([*typed, "--no-equal-cost"]) == 0
+    assert "sc_equal_cost" not in capsys.readouterr().out

@@ -7,8 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from docendo.cli.ink import dim
-from docendo.cli.words import amount, listed, many, plain
+from docendo.cli.words import amount, listed, many, percent, plain
 from docendo.solve.forecast import Forecast
+
+_MUCH = 0.25  # share of samples for one more row of the table from which on a user may not want them
 
 
 def forecast_table(found: Forecast) -> Table:
@@ -50,6 +52,19 @@ def show_forecast(console: Console, found: Forecast) -> None:
         console.print(dim(line))
 
 
+def _share_of_more(found: Forecast) -> float:
+    """The likely share that goes into samples for self-consistency at equal cost."""
+
+    def likely(purposes: set[str]) -> float:
+        rows = [row for row in found.rows if row.purpose in purposes]
+        if found.currency is not None:
+            return sum(row.money.likely for row in rows if row.money is not None)
+        return sum(row.prompt.likely + row.completion.likely for row in rows)
+
+    everything = likely({row.purpose for row in found.rows})
+    return likely({"sc"}) / everything if everything else 0.0
+
+
 def _notes(found: Forecast) -> list[str]:
     reply = found.reply
     notes = [
@@ -58,6 +73,13 @@ def _notes(found: Forecast) -> list[str]:
         "Identical lessons are examined once: the least is for one lesson a problem, what is likely for all different.",
         "Alike: what calls have in common, which a server with a prefix cache computes only once.",
     ]
+    more = _share_of_more(found)
+    if more >= _MUCH:
+        what = "money" if found.currency is not None else "tokens"
+        notes.append(
+            f"{percent(more)} of the {what} is for the further samples of sc_equal_cost (sc); --no-equal-cost "
+            "leaves them out."
+        )
     if found.guessed:
         notes.append(
             f"Tokens of {listed([plain(name) for name in found.guessed])} are guessed from characters."

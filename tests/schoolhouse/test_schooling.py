@@ -10,8 +10,11 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
-from docendo.schoolhouse.schooling.__main__ import main
-from docendo.schoolhouse.schooling.courses import STUDENT, smoke
+from safetensors.torch import load_file
+
+from docendo.models.resolve import SHIPPED
+from docendo.schoolhouse.schooling.__main__ import base_of, main
+from docendo.schoolhouse.schooling.courses import OTHER_TEACHER, STUDENT, TEACHER, smoke
 from docendo.schoolhouse.schooling.train import school
 
 
@@ -54,6 +57,42 @@ def test_an_interrupted_schooling_ends_with_the_same_weights(tmp_path, seed):
     assert "step 2" in said[0]
     for a, b in zip(whole.state_dict().values(), again.state_dict().values(), strict=True):
         assert np.array_equal(a.numpy(), b.numpy())
+
+
+def test_a_schooling_that_is_broken_off_is_the_whole_ones_beginning(tmp_path):
+    course = smoke(STUDENT)
+    quiet = {"say": lambda _: None, "compiled": False}
+    short, facts = school(replace(course, stop=2), tmp_path / "short", **quiet)
+    assert facts["steps"] == 2
+
+    def cut(line):
+        if json.loads(line)["step"] == 4:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        school(course, tmp_path / "whole", compiled=False, every=2, say=cut)
+    half = torch.load(tmp_path / "whole" / "checkpoint.pt", weights_only=True)
+    assert half["step"] == 2
+    for name, weight in short.state_dict().items():
+        assert torch.equal(weight, half["model"][name])
+
+
+def test_a_course_grows_from_its_base_or_from_the_one_that_ships(tmp_path):
+    grown = base_of(OTHER_TEACHER, tmp_path)
+    shipped = load_file(SHIPPED / "student-2" / "model.safetensors")
+    for name, weight in grown.state_dict().items():
+        assert torch.equal(weight.half(), shipped[f"model.{name}"])
+    for course in (TEACHER, smoke(OTHER_TEACHER)):  # the base does not ship; what ships is of another size
+        with pytest.raises(SystemExit, match="not there yet"):
+            base_of(course, tmp_path)
+    short = school(
+        smoke(replace(OTHER_TEACHER, name="student-2", base=None)),
+        tmp_path / "student-2",
+        say=str,
+        compiled=False,
+    )
+    found = base_of(smoke(OTHER_TEACHER), tmp_path)
+    assert torch.equal(found.norm.weight, short[0].norm.weight)
 
 
 def test_a_checkpoint_of_another_course_is_refused(tmp_path):

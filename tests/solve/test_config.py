@@ -290,6 +290,57 @@ class TestRun:
         assert Settings.of(json.loads(json.dumps(settings.stored()))) == settings
 
 
+OTHERS = """
+exam_writer = "writer"
+gold_by = "teacher, openai:judge"
+[[others]]
+name = "writer"
+model = "openai:w"
+base_url = "http://127.0.0.1:1/v1"
+temperature = 1.0
+[[others]]
+model = "openai:judge"
+parameters = 7
+"""
+
+
+def test_models_that_neither_teach_nor_learn_have_tables(file: Write) -> None:
+    settings = configured(file(OTHERS), {}).settings
+    assert (settings.writer, settings.gold_models) == ("writer", ("school:teacher", "openai:judge"))
+    assert settings.spec("writer").model == "openai:w"
+    assert settings.sampling("write", "writer").temperature == 1.0
+    assert settings.spec("openai:judge").parameters == 7
+    assert Settings.of(settings.stored()) == settings
+    assert configured(file(OTHERS), {"exam_writer": "school:writer"}).settings.writer == "school:writer"
+
+
+def test_a_base_url_is_where_the_writer_is_too() -> None:
+    url = "http://127.0.0.1:1/v1"
+    given = {"teacher": "openai:t", "exam_writer": "openai:w", "gold_by": "teacher,openai:t, hf:./x"}
+    settings = configured(None, given | {"base_url": url}).settings
+    assert {name: spec.base_url for name, spec in settings.models.items()} == {
+        "openai:t": url,
+        "openai:w": url,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            OTHERS.replace('writer = "writer"', 'writer = "wrirer"'),
+            "exam_writer: 'wrirer' is no model of this run",
+        ),
+        ("[[others]]\nmodel = 'openai:x'\ntop_k = 3", "'openai:x' is asked for nothing"),
+        ("others = 'openai:x'", r"others: write \[\[others\]\] tables"),
+        ("[[others]]\nmodell = 'openai:x'", r"\[\[others\]\] 1: unknown key 'modell'"),
+    ],
+)
+def test_others_that_cannot_be(file: Write, text: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        configured(file(text), {})
+
+
 def test_the_run_files_in_the_docs_are_run_files(root: Path, file: Write) -> None:
     shown = re.findall(r"```toml\n(.*?)```", (root / "docs" / "models.md").read_text(), re.DOTALL)
     assert len(shown) > 6

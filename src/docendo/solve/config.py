@@ -22,6 +22,9 @@ from docendo.solve.plan import Settings, nearest
 SOURCES = ("problems", "exams", "limit")
 """What a file may say beside the settings: where problems come from."""
 
+OTHERS = "others"
+"""Models of a file that neither teach nor learn: they write exams, or answer what was written."""
+
 # How a setting of the run is called in a model's own table, and of whom it speaks.
 _OWN = {
     "temperature": ("temperature", "teacher"),
@@ -94,17 +97,28 @@ def configured(
     base_url = given.pop("base_url", None)
     _check_known(given, [*words.known, "base_url"], "setting", "")
     sources = {name: values.pop(name, None) for name in words.sources}
+    others = values.pop(OTHERS, [])
     own = {name: values.pop(name) for name in words.own if name in values}
     own |= {name: given.pop(name) for name in words.own if name in given}
     values = {**words.defaults, **values}
-    teaching, examined, specs = _named(*_models(values, given, base_url))
+    teacher, students = _models(values, given, base_url)
+    if base_url is not None:
+        others += _unsaid(base_url, {**values, **given}, (teacher, *students, *others))
+    teaching, examined, specs = _named(teacher, students, others)
     cast = {"teacher": teaching, "students": examined, "models": specs}
     values = {name: value for name, value in values.items() if name not in cast}
     try:
-        Settings.of(values)
+        said = Settings.of({**values, "models": specs})
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from error
-    return Configured(Settings.of(values | given | cast), **sources, own=own)
+    plan = Settings.of(values | given | cast)
+    asked = {*examined, teaching, said.writer, *said.gold_models, plan.writer, *plan.gold_models}
+    idle = [name for name in specs if name not in asked]
+    if idle:
+        raise ConfigError(
+            f"{file}: [[{OTHERS}]]: {idle[0]!r} is asked for nothing; name it by exam_writer or gold_by, or take it out"
+        )
+    return Configured(plan, **sources, own=own)
 
 
 def spec_of(values: Mapping[str, Any], where: str) -> ModelSpec:
@@ -141,7 +155,8 @@ def _read(path: Path, words: Vocabulary) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:  # not TOML, or not UTF-8
         raise ConfigError(f"{path}: not a TOML file ({error})") from error
-    _check_known(values, [*words.sources, *words.known], "key", f"{path}: ")
+    others = [OTHERS] if "exam_writer" in words.known else []
+    _check_known(values, [*words.sources, *words.known, *others], "key", f"{path}: ")
     for name, wanted, kind in (("problems", str, "text"), ("exams", str, "text"), ("limit", int, "number")):
         if name in values and (not isinstance(values[name], wanted) or isinstance(values[name], bool)):
             raise ConfigError(f"{path}: {name}: {values[name]!r} is not a {kind}")
@@ -152,11 +167,13 @@ def _read(path: Path, words: Vocabulary) -> dict[str, Any]:
             values[name] = beside(path, values[name])
     if "teacher" in values:
         values["teacher"] = _role(values["teacher"], f"{path}: [teacher]", path)
-    if "students" in values:
-        if not isinstance(values["students"], list):
-            raise ConfigError(f"{path}: students: write [[students]] tables, or a list of model names")
-        values["students"] = [
-            _role(value, f"{path}: [[students]] {i}", path) for i, value in enumerate(values["students"], 1)
+    for name in ("students", OTHERS):
+        if name not in values:
+            continue
+        if not isinstance(values[name], list):
+            raise ConfigError(f"{path}: {name}: write [[{name}]] tables, or a list of model names")
+        values[name] = [
+            _role(value, f"{path}: [[{name}]] {i}", path) for i, value in enumerate(values[name], 1)
         ]
     return values
 
@@ -237,12 +254,26 @@ def _at(base_url: str, role: Role) -> Role:
     return spec_of(old | {"base_url": base_url}, f"model {name!r}")
 
 
+def _unsaid(base_url: str, values: Mapping[str, Any], said: Sequence[Role]) -> list[Role]:
+    """The models that only `exam_writer` and `gold_by` name: those that are endpoints are at this address too."""
+    known = {role if isinstance(role, str) else role.label for role in said}
+    words = [values.get("exam_writer", ""), *str(values.get("gold_by", "")).split(",")]
+    names = dict.fromkeys(str(word).strip() for word in words)
+    return [
+        _at(base_url, name)
+        for name in names
+        if name not in known and name.partition(":")[0] in ENDPOINTS and name.partition(":")[2]
+    ]
+
+
 def _fill(base_url: str | None, role: Role) -> Role:
     has_own = isinstance(role, ModelSpec) and role.base_url is not None
     return role if base_url is None or has_own else _at(base_url, role)
 
 
-def _named(teacher: Role, students: Sequence[Role]) -> tuple[str, tuple[str, ...], dict[str, ModelSpec]]:
+def _named(
+    teacher: Role, students: Sequence[Role], others: Sequence[Role]
+) -> tuple[str, tuple[str, ...], dict[str, ModelSpec]]:
     """Give every model a name of its own, and say what stands behind it where that is more than the name says.
 
     The same model in two roles is one model if all that is said of it is the same, and two otherwise: a teacher
@@ -250,7 +281,7 @@ def _named(teacher: Role, students: Sequence[Role]) -> tuple[str, tuple[str, ...
     """
     known: dict[str, ModelSpec | None] = {}
     roles: list[str] = []
-    for i, role in enumerate((teacher, *students)):
+    for i, role in enumerate((teacher, *students, *others)):
         if isinstance(role, str) or role == ModelSpec(model=role.model):
             bare = role if isinstance(role, str) else role.model
             known.setdefault(bare, None)
@@ -260,12 +291,13 @@ def _named(teacher: Role, students: Sequence[Role]) -> tuple[str, tuple[str, ...
         while name in known and known[name] != role.model_copy(update={"name": name}):
             if role.name is not None:
                 raise ConfigError(f"two different models have the name {role.name!r}; give one another name")
-            name = f"{role.model} ({'student' if i else 'teacher'}{f' {number}' if number > 1 else ''})"
+            whose = "teacher" if i == 0 else "student" if i <= len(students) else "other"
+            name = f"{role.model} ({whose}{f' {number}' if number > 1 else ''})"
             number += 1
         known[name] = role.model_copy(update={"name": name})
         roles.append(name)
     specs = {name: spec for name, spec in known.items() if spec is not None}
-    return roles[0], tuple(roles[1:]), specs
+    return roles[0], tuple(roles[1 : 1 + len(students)]), specs
 
 
 def _setting_names() -> list[str]:

@@ -224,6 +224,15 @@ def test_reasons_count_unanswered_calls_by_their_last_error(store: Store) -> Non
     assert store.reasons() == [("HTTP 400: 620 tokens are too many", 2), ("refused", 1)]
 
 
+def test_the_folder_of_all_runs_names_those_in_it(store: Store, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=rf"it has no run.sqlite.*such as {folder}$"):
+        RunView(folder.parent)
+    (tmp_path / "tuned").mkdir()
+    (tmp_path / "tuned" / "tune.html").touch()
+    with pytest.raises(StoreError, match="docendo tune did here is told in"):
+        RunView(tmp_path / "tuned")
+
+
 def test_the_last_error_says_whether_asking_again_is_of_use(store: Store) -> None:
     asked = [call("a"), call("b"), call("c")]
     too_long = Reply("", "error", error="too long", lasting=True)

@@ -279,6 +279,10 @@ class TestBadInput:
         with pytest.raises(DataError, match="no problems"):
             docendo.solve([], out=tmp_path / "r", models=models())
 
+    def test_a_row_in_place_of_a_problem(self, tmp_path):
+        with pytest.raises(DataError, match=r"problem 1: is a dict.*docendo\.Problem\(\*\*row\)"):
+            docendo.solve([problems()[0], {"id": "a"}], out=tmp_path / "r", models=models())
+
     def test_words_that_no_model_can_read(self, tmp_path):
         class Picky(ScriptedModel):
             def check(self, text):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from docendo import _loop
 from docendo.data import Notes, load_problems, parse, read_lessons
@@ -290,7 +290,14 @@ def selector_of(plan: Settings, pool: ProblemPool) -> Selector:
 def _load(source: Source, notes: Notes, limit: int | None = None) -> list[Problem]:
     if isinstance(source, (str, Path)):
         return load_problems(source, limit=limit, notes=notes)
-    return list(islice(source, limit))
+    found = list(islice(source, limit))
+    for number, each in enumerate(cast("list[object]", found)):  # callers are not all type-checked
+        if not isinstance(each, Problem):
+            kind = type(each).__name__
+            raise DataError(
+                f"problem {number}: is a {kind} and no docendo.Problem; make one: docendo.Problem(**row)"
+            )
+    return found
 
 
 def _name(source: Source) -> str | None:

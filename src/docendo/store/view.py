@@ -58,6 +58,14 @@ _KEYS = 500  # in one statement: SQLite bounds the values it may have
 _TOKENS = "prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens"
 
 
+def _nearby(folder: Path) -> str:
+    """Where a folder that is no run leads: to a tuning's page, or to the runs inside it, the newest first."""
+    if (folder / "tune.html").is_file():
+        return f"; what docendo tune did here is told in {folder / 'tune.html'}"
+    inside = sorted(folder.glob(f"*/{FILE}"), key=lambda file: file.stat().st_mtime, reverse=True)
+    return f", such as {', '.join(str(file.parent) for file in inside[:3])}" if inside else ""
+
+
 class RunView(RoundsView):
     """A run, opened for reading; a context manager.
 
@@ -79,7 +87,9 @@ class RunView(RoundsView):
         path = self.folder / FILE
         if not path.is_file():
             what = f"it has no {FILE}" if self.folder.is_dir() else "there is no such folder"
-            raise StoreError(f"{self.folder}: not a run of docendo ({what}); give the folder of a run")
+            raise StoreError(
+                f"{self.folder}: not a run of docendo ({what}); give the folder of a run{_nearby(self.folder)}"
+            )
         try:
             try:
                 self._db = connect(path, mode)

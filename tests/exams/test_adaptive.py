@@ -267,7 +267,7 @@ def test_a_run_asks_less_finds_the_same_and_says_so(tmp_path):
             assert row.sitting.asked == len(record.exam_answers)
 
 
-@pytest.mark.parametrize("cut", [5, 60, 130])
+@pytest.mark.parametrize("cut", [5, 60, 100])
 def test_a_run_that_fails_between_rounds_goes_on_as_it_would_have(tmp_path, cut):
     calm = docendo.solve(problems(), out=tmp_path / "calm", models=models(), **ADAPTIVE)
     asked = []

@@ -112,7 +112,7 @@ SETTINGS: tuple[tuple[str, str, type, str, Any, str], ...] = (
         "certainty",
         float,
         "P",
-        0.9,
+        0.95,
         "of the choice, at which an adaptive exam stops; 1: no doubt",
     ),
     ("--settle", "settle", str, "RULE", "sum", "the rule whose choice an adaptive exam settles: sum or max"),

@@ -6,6 +6,7 @@ Nothing is asked here. The same answers give the same decisions, so a run that w
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,10 @@ fail, which of them passes one question by luck decides a whole exam's choice, a
 
 LESSONS_A_ROUND = 4
 """Lessons asked about in a round: more share the beginning of their prompts, fewer are chosen with more knowledge."""
+
+TRIAL = 3
+"""Questions, or each exam problem once if that is more, after which a lesson that passed any is known well enough
+for others to be asked about before it is asked more. More than one of a visit share the reading of the lesson."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +62,12 @@ def plan_next(standing: Standing, settle: Settle, certainty: float, randomness: 
     if certainty < 1 and chance >= certainty:
         return Step(chance, "certain")
     # What tells nothing may still change the choice, so whoever wants no doubt must have it asked.
-    live = standing.open > 0
-    if certainty < 1:
-        live &= ~standing.dull()
-    seats = _seats(standing, live, _tells(drawn, stays), whole=certainty >= 1)
+    tells = _tells(drawn, stays)
+    if certainty >= 1:
+        seats = _most_telling(standing, standing.open > 0, tells)
+    else:
+        live = (standing.open > 0) & ~standing.dull()
+        seats = _search(standing, live, leader, forecast.right) or _contest(standing, live, tells)
     return Step(chance, None, seats) if seats else Step(chance, "dull")
 
 
@@ -74,18 +81,64 @@ def _tells(drawn: Floats, stays: Bools) -> Floats:
     return found
 
 
-def _seats(standing: Standing, live: Bools, tells: Floats, *, whole: bool) -> tuple[Seat, ...]:
-    """A round: of the most telling lessons, of each student as many questions again as it was asked already, or one.
+def _search(standing: Standing, live: Bools, leader: int, right: Floats) -> tuple[Seat, ...]:
+    """A round of the search for an answer whose lessons teach; nothing once every lesson had its chance.
 
-    Fewer rounds that way, and whoever is asked again has more of a prompt to share. Exam problems come in turn, those
-    asked least often first. `whole` asks all that is left of those lessons.
+    First whatever passed a question gets the rest of its trial, two questions a visit, and the leading answer's first
+    lesson with it. Else lessons that were never asked get one question each, those with the most votes first. Else, but
+    once only, the likeliest of those that failed get a second.
     """
+    asked = standing.asked.sum(axis=2).max(axis=1)
+    passed = standing.right.sum(axis=(1, 2)) > 0
+    may = live.any(axis=(1, 2))
+    problems = live.shape[2]
+    on_trial = may & (asked > 0) & (asked < max(problems, min(TRIAL, problems * standing.repeats)))
+    found = np.flatnonzero(on_trial & passed).tolist()
+    if found:
+        own = [i for i in standing.groups[leader].tolist() if on_trial[i] and not passed[i]]
+        own.sort(key=lambda i: -standing.votes[i])
+        return _of(standing, live, [*found, *own[:1]], lambda asked: 2)
+    fresh = np.flatnonzero(may & (asked == 0)).tolist()
+    if fresh:
+        fresh.sort(key=lambda i: -standing.votes[i])
+        return _of(standing, live, fresh[:LESSONS_A_ROUND], lambda asked: 1)
+    failed = ~passed & (asked > 0)
+    if (failed & (asked > 1)).any():
+        return ()
+    answer = {i: group for group, own in enumerate(standing.groups) for i in own.tolist()}
+    again = np.flatnonzero(failed & may).tolist()
+    again.sort(key=lambda i: (-right[answer[i]], answer[i], -standing.votes[i]))
+    return _of(standing, live, again[:LESSONS_A_ROUND], lambda asked: 1)
+
+
+def _contest(standing: Standing, live: Bools, tells: Floats) -> tuple[Seat, ...]:
+    """A round between lessons that passed something: of the most telling, as many questions again as were asked."""
+    passed = standing.right.sum(axis=(1, 2)) > 0
+    lessons = [
+        int(i) for i in np.argsort(-tells, kind="stable") if passed[i] and tells[i] > 0 and live[i].any()
+    ]
+    return _of(standing, live, lessons[:LESSONS_A_ROUND], lambda asked: max(1, asked))
+
+
+def _most_telling(standing: Standing, live: Bools, tells: Floats) -> tuple[Seat, ...]:
+    """All that is left of the lessons that would say most: for whoever wants no doubt."""
     lessons = [int(i) for i in np.argsort(-tells, kind="stable") if live[i].any()]
+    return _of(
+        standing, live, lessons[:LESSONS_A_ROUND], lambda asked: standing.asked.size * standing.repeats
+    )
+
+
+def _of(
+    standing: Standing, live: Bools, lessons: Sequence[int], count: Callable[[int], int]
+) -> tuple[Seat, ...]:
+    """Questions about lessons: of each student `count` by how many it was asked, the least asked problems first."""
     seats = []
-    for lesson in lessons[:LESSONS_A_ROUND]:
+    for lesson in lessons:
         for student in np.flatnonzero(live[lesson].any(axis=1)).tolist():
             asked, may = standing.asked[lesson, student], live[lesson, student]
             left = [(int(r), int(p)) for p in np.flatnonzero(may) for r in range(asked[p], standing.repeats)]
-            count = len(left) if whole else max(1, int(asked.sum()))
-            seats += [Seat(student, lesson, problem, repeat) for repeat, problem in sorted(left)[:count]]
+            seats += [
+                Seat(student, lesson, problem, repeat)
+                for repeat, problem in sorted(left)[: count(int(asked.sum()))]
+            ]
     return tuple(seats)

@@ -34,8 +34,9 @@ def _curve(a: float, b: float) -> Floats:
     return found
 
 
-_WEAK = 0.95 * _curve(0.5, 4) + 0.05 * _curve(4, 1)
-_STRONG = 0.2 * _curve(0.5, 4) + 0.8 * _curve(4, 1)
+_HARDLY, _MOSTLY = _curve(0.4, 12), 0.5 * _curve(2, 1) + 0.5 * _curve(16, 1)
+_WEAK = 0.98 * _HARDLY + 0.02 * _MOSTLY
+_STRONG = 0.15 * _HARDLY + 0.85 * _MOSTLY
 _LGAMMA = np.frompyfunc(math.lgamma, 1, 1)
 
 
@@ -69,6 +70,12 @@ class Forecast:
         self._open: Ints = np.where(dull, 0, standing.open).sum(axis=2)
         self._sure = standing.right.sum(axis=2) + np.where(passed, standing.open, 0).sum(axis=2)
         self._whole = (standing.counted.sum(axis=2) + standing.open.sum(axis=2)).astype(np.float64)
+
+    @property
+    def right(self) -> Floats:
+        """The chance of each answer (groups) to be the right one."""
+        found: Floats = self._best[:-1]
+        return found
 
     def expected(self) -> Floats:
         """The score (lessons) that each lesson can be expected to end with; its very score where all was asked."""

@@ -80,7 +80,7 @@ class Settings:
     exam_score: str = "answers"
     pooling: str = "mean"
     allocation: str = "fixed"
-    certainty: float = 0.9
+    certainty: float = 0.95
     settle: str = "sum"
     temperature: float = 0.7
     student_temperature: float = 0.7

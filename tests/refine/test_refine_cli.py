@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from dataclasses import fields
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,10 +15,12 @@ from hypothesis import given as for_all
 from hypothesis import strategies as st
 
 from docendo.cli import main, parser
+from docendo.cli.refine import Progress
 from docendo.cli.refining import REFINING, SWITCHES, given
 from docendo.cli.rounds import in_lines
 from docendo.cli.settings import SETTINGS
 from docendo.models.endpoint.mock import MockServer
+from docendo.models.gateway import Meter
 from docendo.refine.config import ASKING, WORDS
 from docendo.refine.plan import Refining
 from docendo.refine.run import refine
@@ -302,3 +305,24 @@ def test_the_rounds_table_fits_a_narrow_terminal(
     table = capsys.readouterr().out.partition("no examples")[0].splitlines()
     assert {"Llama-3.2-", "Instruct:"} <= {word for line in table for word in line.split()}
     assert max(map(len, table)) <= 80
+
+
+def test_why_nothing_comes_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    progress, asked = Progress(), threading.Event()
+
+    def trouble() -> str:
+        progress.close()  # once is enough
+        asked.set()
+        return "http://127.0.0.1:1/v1 has answered nothing for 5 s"
+
+    monkeypatch.setattr("docendo.cli.refine._WAITING_SECONDS", 0.01)
+    meter = Meter()
+    meter.watch(trouble)
+    progress.started(Path("runs/r"), 5, 0, meter)
+    assert asked.wait(60)
+    for thread in threading.enumerate():
+        if thread.name == "docendo waiting":
+            thread.join()
+    assert "waiting: http://127.0.0.1:1/v1 has answered nothing" in capsys.readouterr().err

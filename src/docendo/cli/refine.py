@@ -6,6 +6,7 @@ import argparse
 import json
 import shlex
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from docendo.models.gateway import Meter
     from docendo.refine.walk import Stage
 
+_WAITING_SECONDS = 5.0  # between two looks at why nothing comes
+
 
 class Progress:
     """Says on stderr, a line a stage, where a run is; a `Watch`."""
@@ -40,12 +43,24 @@ class Progress:
         self._quiet = quiet
         self._meter: Meter | None = None
         self._began = time.monotonic()
+        self._over = threading.Event()
 
     def started(self, folder: Path, rounds: int, done: int, meter: Meter) -> None:
         """The run begins or goes on."""
         self.folder, self._meter = folder, meter
         already = f", {many(done, 'round')} whole already" if done else ""
         self._say(f"refine: {many(rounds, 'round')}{already}, in {folder}")
+        threading.Thread(target=self._wait, name="docendo waiting", daemon=True).start()
+
+    def close(self) -> None:
+        """The run is over."""
+        self._over.set()
+
+    def _wait(self) -> None:
+        """Say now and then why no replies come, where none do."""
+        while not self._over.wait(_WAITING_SECONDS):
+            for said in self._meter.troubles() if self._meter is not None else ():
+                self._say(f"waiting: {said}")
 
     def stage(self, round: int, stage: Stage) -> None:
         """A stage begins."""
@@ -89,6 +104,8 @@ def refine(arguments: argparse.Namespace) -> None:
             again = f"docendo refine --resume {shlex.quote(str(progress.folder))}"
             error.add_note(f"What was recorded is kept. To go on: {again}")
         raise
+    finally:
+        progress.close()
     _finish(arguments, run, time.monotonic() - began)
 
 

@@ -182,7 +182,9 @@ def test_auto_takes_variants_where_there_are_some_and_else_the_nearest() -> None
 def test_exams_are_of_the_taught_problems_kind() -> None:
     pool = ProblemPool([replace(p, kind="exact") for p in MIXED[:6]] + MIXED[6:])
     assert all(p.kind == "math" for p in Selector(pool, 3, how="nearest").select(MIXED[7]).problems)
-    with pytest.raises(DataError, match="'x': no other problem of kind label"):
+    with pytest.raises(
+        DataError, match=r"'x': no other problem of kind label.*--exams.*--exam-select written"
+    ):
         Selector(pool, 3, how="nearest").select(Problem("x", "A train?", "yes", kind="label"))
 
 

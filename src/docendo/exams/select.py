@@ -226,7 +226,8 @@ class Selector:
         by = f" by the rule {self.rule!r}" if self.rule else ""
         return (
             f"problem {problem.id!r}: no other problem of kind {problem.kind} with a known answer may be in its "
-            f"exam{by}{out}: add some to the problem set or to an exam pool"
+            f"exam{by}{out}: add some to the problem set, name an exam pool (--exams), or have exams written "
+            "by a model (--exam-select written)"
         )
 
 

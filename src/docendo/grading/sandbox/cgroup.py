@@ -46,8 +46,9 @@ def parents(
         own: the groups that this process is in, as the kernel tells them.
     """
     try:
-        lines = own.read_text().splitlines()
-        mounted = list(_mounted(mounts.read_text()))
+        # Names in it may be in any encoding, whatever this process takes texts to be in.
+        lines = os.fsdecode(own.read_bytes()).splitlines()
+        mounted = list(_mounted(os.fsdecode(mounts.read_bytes())))
     except OSError:
         return []
     within: dict[str, str] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 import docendo
 from docendo.errors import ConfigError, DataError, StoreError
+from docendo.models.resolve import SHIPPED
 from docendo.solve.plan import Settings
 from docendo.solve.work import Around
 from docendo.store import Store
@@ -19,7 +21,7 @@ from docendo.tune.evaluate import compare, evaluate, right
 from docendo.tune.page import write_pages
 from docendo.tune.plan import Plan, TuneSettings, recast
 from docendo.tune.run import go_on, tune
-from docendo.tune.train import Step
+from docendo.tune.train import Step, Trained
 
 TRAINING = {"steps": 2, "batch": 8, "rate": 1e-4, "evaluate_every": 0, "threads": 1, "device": "cpu"}
 
@@ -287,6 +289,28 @@ def test_a_tuned_teacher_is_compared_alone_and_in_m1(school_run: Path, tmp_path:
     assert found.best == 1
     assert {change.rule for change in tested.m1} >= {"greedy", "mean", "sc", "sum"}
     assert found.teacher == f"school:{tmp_path / 't' / 'training' / 'model'}"
+
+
+def test_a_set_to_compare_on_that_was_taught_is_told(
+    school_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is trained here: another model of the school stands in for the tuned one."""
+    made = Trained(tmp_path, SHIPPED / "student-2", "school", 1, 1, 1, 0, 0, 1, 1.0)
+    here = sys.modules[tune.__module__]  # by name `docendo.tune` is the function
+    monkeypatch.setattr(here, "train", lambda *arguments: made)
+    monkeypatch.setattr(here, "check_extra", lambda: None)
+    with Store.read(school_run) as view:
+        taught = list(view.problems())[:2]
+    new = docendo.load_problems("school:m2-dev", limit=3)
+    mixed, apart = tmp_path / "mixed.jsonl", tmp_path / "apart.jsonl"
+    for path, own in ((mixed, [*taught, *new]), (apart, new)):
+        rows = [{"id": f"x{i}", "question": f" {p.question}", "answer": p.answer} for i, p in enumerate(own)]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    how = {"test": [str(mixed), str(apart)], "test_samples": 1}
+    found = tune(school_run, how=how, out=tmp_path / "t")
+    said = [note for note in found.notes if "also taught" in note]
+    assert len(said) == 1
+    assert said[0].startswith(f"2 of the 5 problems of {mixed} ")
 
 
 def test_a_teacher_alone_is_a_run_like_any_other_that_says_so(school_run: Path, tmp_path: Path) -> None:

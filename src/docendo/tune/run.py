@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from docendo.errors import ConfigError, DataError
 from docendo.exams.select import ProblemPool
+from docendo.exams.text import tokens
 from docendo.models.spec import ModelSpec
 from docendo.solve.config import Vocabulary, beside, configured
 from docendo.solve.plan import Settings
@@ -223,6 +224,7 @@ def go_on(folder: str | Path, watch: TuneWatch | None = None) -> Tuned:
                 teacher = _spec(plan, done) or teacher
         rounds.append(done)
     tests: list[Tested] = []
+    notes += _known_already(plan, rounds)
     if plan.how.train and not best:
         notes.append("no round was better than the first teacher on the held-out problems: that one stays")
     elif plan.how.train:
@@ -230,6 +232,25 @@ def go_on(folder: str | Path, watch: TuneWatch | None = None) -> Tuned:
     tuned = Tuned(folder, tuple(rounds), best if plan.how.train else None, tuple(tests), tuple(notes))
     write_json(folder / RESULT, tuned.json())
     return tuned
+
+
+def _known_already(plan: Plan, rounds: Sequence[Round]) -> list[str]:
+    """What a reader must know of sets that teachers are compared on: how much of them was taught."""
+    sources = [source for source in (plan.how.held_out, *plan.how.test) if source]
+    taught: set[tuple[str, ...]] = set()
+    for run in dict.fromkeys(run for done in rounds for run in done.runs if sources):
+        with Store.read(run) as view:
+            taught.update(tokens(problem.question) for problem in view.problems())
+    notes = []
+    for source in dict.fromkeys(sources):
+        problems = problems_of(source)
+        known = sum(tokens(problem.question) in taught for problem in problems)
+        if known:
+            notes.append(
+                f"{known:,} of the {len(problems):,} problems of {source} were also taught: what is compared on them "
+                "is no test of new ones"
+            )
+    return notes
 
 
 def pairs_in(folder: Path) -> PairSet | None:

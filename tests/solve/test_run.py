@@ -119,6 +119,14 @@ def test_identical_lessons_are_examined_once_and_voted_each(tmp_path):
                 assert weights["max"] == 1
 
 
+@pytest.mark.parametrize("more", [{}, {"question": "family of kind number 5?"}])
+def test_a_problem_that_is_there_twice_is_refused_before_there_is_a_folder(tmp_path, more):
+    own = problems(1)
+    with pytest.raises(DataError, match="'f0-0' is there twice"):
+        docendo.solve([*own, replace(own[0], **more)], exams=own, out=tmp_path / "r", models=models())
+    assert not (tmp_path / "r").exists()
+
+
 def test_truncated_lessons_teach_nothing_and_are_counted(tmp_path):
     def cut(call):
         if call.purpose == "teach" and call.sample % 2:

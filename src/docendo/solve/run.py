@@ -6,6 +6,7 @@ alone. Doing it is left to `work`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -262,6 +263,10 @@ def new_run(
     """
     if not taught:
         raise DataError("there are no problems to solve")
+    ids = Counter(problem.id for problem in taught)
+    twice = next((id for id, times in ids.items() if times > 1), None)
+    if twice is not None:
+        raise DataError(f"problem {twice!r} is there twice; take one out, or give it an id of its own")
     selected: dict[str, Selection] = {}
     if kind == "evaluate":
         selected = {problem.id: Selection((), "none") for problem in taught}

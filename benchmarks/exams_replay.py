@@ -113,7 +113,7 @@ def read(run: Run) -> Recorded:
             lessons = [
                 (row.lesson, grade[row.lesson.id], tuple(own[row.lesson.id])) for row in record.lessons
             ]
-            exam = Exam(tuple(record.exam.values()), settings.students, settings.repeats)
+            exam = Exam(view.exam_of(problem.id), settings.students, settings.repeats)
             tasks.append(Task(problem, tuple(lessons), exam, frozenset(right)))
             for answer in record.exam_answers:
                 reply = record.reply(answer)
@@ -125,7 +125,7 @@ def read(run: Run) -> Recorded:
 
 
 def replay(
-    recorded: Recorded, *, adaptive: bool = True, settle: Settle = "sum", certainty: float = 0.955
+    recorded: Recorded, *, adaptive: bool = True, settle: Settle = "sum", certainty: float = 0.95
 ) -> Replay:
     """Examine every lesson again out of the record, by the product's own code."""
     return asyncio.run(_replay(recorded, adaptive=adaptive, settle=settle, certainty=certainty))

@@ -164,6 +164,46 @@ def test_a_minority_that_alone_teaches_well_is_found():
     assert found.lessons[2].score == max(lesson.score for lesson in found.lessons) > 0.6
 
 
+def rounds_of(room):
+    """Of every round, how many questions each lesson was asked, by its index."""
+    return [Counter(json.loads(call.prompt)[1] for call in calls) for calls in room.asked]
+
+
+def test_lessons_are_searched_by_votes_a_question_each_and_those_that_pass_are_put_on_trial():
+    lessons = [("a", 1), ("b", 4), ("c", 3), ("d", 2), ("e", 3), ("f", 1), ("g", 1)]
+    room = Room(lessons, problems=3, repeats=3, right=lambda seat: seat.lesson == 2)
+    found = room.adaptive(0.999)
+    rounds = rounds_of(room)
+    assert rounds[0] == {1: 1, 2: 1, 3: 1, 4: 1}
+    # The rest of the exam problems for what passed, in one visit, and for the lesson that it has to beat.
+    assert rounds[1][2] == 2
+    assert set(rounds[1]) <= {1, 2}
+    trial = {
+        json.loads(call.prompt)[2] for calls in room.asked[:2] for call in calls if "[0, 2," in call.prompt
+    }
+    assert trial == {0, 1, 2}
+    assert choose("sum", found.lessons).answer == "c"
+
+
+def test_what_failed_is_given_one_second_chance_and_no_more():
+    room = Room([(answer, 2) for answer in "abcdefghi"], problems=3, repeats=3, right=lambda seat: False)
+    found = room.adaptive(0.9999)
+    rounds = rounds_of(room)
+    assert [sum(asked.values()) for asked in rounds] == [4, 4, 1, 4]
+    assert max(sum((asked for asked in rounds), Counter()).values()) == 2
+    assert found.sitting.ended == "dull"
+
+
+def test_lessons_that_all_teach_are_told_apart_by_asking_on():
+    def right(seat):
+        return seat.lesson == 1 or seat.problem == 0
+
+    room = Room([("a", 3), ("b", 3)], problems=3, repeats=3, right=right)
+    found = room.adaptive(0.99)
+    assert choose("sum", found.lessons).answer == "b"
+    assert len(found.lessons[1].answers) >= 3
+
+
 def test_a_round_is_one_batch_a_student_and_repeats_come_in_order():
     room = Room(
         [("a", 2), ("b", 2), ("c", 1)], students=2, right=lambda seat: (seat.lesson + seat.repeat) % 2

@@ -199,6 +199,25 @@ def test_at_the_command_line_with_the_school(tmp_path, monkeypatch, capsys):
     assert {f["verdict"] for f in found["findings"]} <= {"good", "bad", "unsure"}
 
 
+def test_adaptive_exams_are_reckoned_by_the_pilots_own_share(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    typed = ["pilot", "--count", "4", "--lessons", "6", "--allocation", "adaptive"]
+    assert main([*typed, "--dry-run", "--json"]) == 0
+    before = {row["purpose"]: row["calls"] for row in json.loads(capsys.readouterr().out)["rows"]}
+    assert (before["exam"]["low"], before["exam"]["high"]) == (0, 4 * 6 * 9)
+    assert before["control"]["likely"] == 2 * 4 * 9, "controls are whole exams"
+    assert main([*typed, "--out", "p", "--json", "--quiet"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    asked = {item["purpose"]: item["calls"] for item in found["bill"]["items"]}["exam"]
+    load = next(load for load in found["loads"] if load["purpose"] == "exam")
+    assert load["calls"] == asked * 288 / 4
+    assert 0 < found["exam_share"] < 1
+    assert main(["pilot", "--resume", "p", "--quiet"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"asked {100 * found['exam_share']:.0f} % of what whole ones would have" in out
+    assert f"At most, all were asked: {load['calls'] / found['exam_share']:,.0f} calls." in out
+
+
 def test_what_it_and_a_full_run_would_cost_is_told(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     rows = [

@@ -41,6 +41,26 @@ def test_holds_against_a_run_of_the_school(tmp_path):
         )
 
 
+def test_adaptive_exams_are_a_range_whose_end_is_the_whole_exam(tmp_path, capsys):
+    whole, some = (reckon("school:m1", PLAN | {"allocation": how}) for how in ("fixed", "adaptive"))
+    assert (whole.exam_share, some.exam_share) == (None, 0.12)
+    rows = [next(row for row in found.rows if row.purpose == "exam") for found in (whole, some)]
+    for what in ("calls", "prompt", "completion"):
+        all_, part = (getattr(row, what) for row in rows)
+        assert (part.low, part.high) == (0, all_.high)
+        assert part.likely == pytest.approx(0.12 * all_.likely)
+    assert rows[1].shared.low == rows[1].shared.likely == 0 < rows[1].shared.high
+    run = docendo.solve("school:m1", limit=12, out=tmp_path / "r", allocation="adaptive", **PLAN)
+    exam = next(item for item in run.bill().items if item.purpose == "exam")
+    assert 0 < exam.calls < rows[1].calls.high
+    without_doubt = reckon("school:m1", PLAN | {"allocation": "adaptive", "certainty": 1.0})
+    assert without_doubt.exam_share == 0.8
+    assert main(["solve", "--dry-run", "--limit", "5", "--allocation", "adaptive"]) == 0
+    assert "Exams are adaptive: likely 12 % of what whole ones ask" in capsys.readouterr().out
+    assert main(["solve", "--dry-run", "--limit", "5"]) == 0
+    assert "adaptive" not in capsys.readouterr().out
+
+
 def test_reply_tokens_and_prices_decide_the_money():
     prices = {"prompt": 1.0, "cached": 0.0, "completion": 2.0}
     settings = PLAN | {"teacher": docendo.ModelSpec(model="openai:big", prices=prices)}

@@ -112,6 +112,19 @@ def show(console: Console, diagnosis: Diagnosis) -> None:
             "examined once. Without the samples for SC at equal cost."
         )
     )
+    if d.exam_share is not None:
+        console.print(
+            dim(
+                f"The pilot's exams were adaptive and asked {100 * d.exam_share:.0f} % of what whole ones would have; "
+                f"the full run's are taken to ask that share too.{_at_most(d)}"
+            )
+        )
+
+
+def _at_most(d: Diagnosis) -> str:
+    """How many exam questions the full run has if its adaptive exams come to ask everything."""
+    asked = sum(load.calls for load in d.loads if load.purpose == "exam")
+    return f" At most, all were asked: {asked / d.exam_share:,.0f} calls." if d.exam_share else ""
 
 
 def loads(d: Diagnosis) -> Table:

@@ -87,7 +87,8 @@ class Diagnosis:
     `alike` is the mean overlap (Jaccard, of words without numbers) of a problem with its exam problems,
     `unlike` with other problems' exam problems. `gain` and `gain_max` are SUM - SC and MAX - SC over the pilot's
     problems, at the pilot's number of lessons. `loads` are a full run's, in `currency`. `needed` is how many problems
-    would show a true gain of this size in four runs of five (5 % level, two-sided); None without a gain.
+    would show a true gain of this size in four runs of five (5 % level, two-sided); None without a gain. `exam_share`
+    is what the pilot's adaptive exams asked of whole ones, and the loads suppose again; None where exams are whole.
     """
 
     problems: int
@@ -106,6 +107,7 @@ class Diagnosis:
     needed: int | None
     loads: Sequence[Load]
     currency: str | None = None
+    exam_share: float | None = None
 
     def json(self) -> dict[str, Any]:
         """Plain values, for `--json`."""
@@ -153,6 +155,7 @@ def diagnose(view: RunView) -> Diagnosis:
             view, summary, pilot["problems"] / max(summary.problems, 1), pilot["lessons"] / settings.lessons
         ),
         currency=currency_of(_prices(settings)),
+        exam_share=_exam_share(settings, summary),
     )
 
 
@@ -308,6 +311,12 @@ def _loads(view: RunView, summary: Summary, problems: float, lessons: float) -> 
         seconds = row.seconds / max(row.calls, 1)
         found.append(Load(row.model, row.purpose, round(row.calls * stretch), *mean, seconds, cost))
     return found
+
+
+def _exam_share(settings: Settings, summary: Summary) -> float | None:
+    if settings.allocation == "fixed" or not summary.questions:
+        return None
+    return summary.asked / summary.questions
 
 
 def _prices(settings: Settings) -> dict[str, Prices]:

@@ -30,7 +30,10 @@ def outlook(
     """
     plan = small_plan(problems, exams, config, count, settings)
     found = forecast(plan.chosen, plan.pool, plan.settings, reply_tokens=reply_tokens)
-    return replace(found, rows=[*found.rows, *_controls(found, plan.chosen, plan.settings)])
+    # Controls are whole exams, however many questions the lessons' exams have.
+    whole = replace(plan.settings, allocation="fixed")
+    like = forecast(plan.chosen, plan.pool, whole, reply_tokens=reply_tokens)
+    return replace(found, rows=[*found.rows, *_controls(like, plan.chosen, plan.settings)])
 
 
 def _controls(found: Forecast, chosen: Sequence[Problem], settings: Settings) -> list[Row]:

@@ -36,6 +36,10 @@ _WORDS = re.compile(r"\w+|[^\w ]")
 UNKNOWN_REPLY = 300
 """Tokens of a reply where the problems have no solutions to judge by."""
 
+ADAPTIVE_SHARE, WITHOUT_DOUBT_SHARE = 0.12, 0.8
+"""Of a whole exam's questions, what an adaptive one asked on the school's tuning problems (24 lessons, exams of 3 by
+3): at certainty 0.95 (0.13 at 0.99), and at 1. What it will be elsewhere nobody knows before a pilot."""
+
 LONGER_THAN_SOLUTIONS = 1.5
 """How much longer a model's working is taken to be than the reference solution."""
 
@@ -81,7 +85,8 @@ class Forecast:
     """What a run would ask: rows by model and purpose, and what they were reckoned from.
 
     `reply` is how long a reply was taken to be, in tokens, and `reply_from` says why. `guessed` are the models
-    whose tokens were guessed from characters.
+    whose tokens were guessed from characters. `exam_share` is the share of whole exams that adaptive ones are taken to
+    ask, which is what is likely; at least they ask nothing, at most all. None where exams are whole.
     """
 
     problems: int
@@ -91,6 +96,7 @@ class Forecast:
     reply_from: str
     guessed: Sequence[str]
     currency: str | None
+    exam_share: float | None = None
 
     def total(self, what: str) -> Range:
         """The sum over rows of "calls", "prompt", "shared", "completion" or "money"."""
@@ -171,6 +177,7 @@ def forecast(
             )
     if own:
         rows += _writing(measured, len(problems), prompts, settings, count, row)
+    share = _exam_share(settings)
     written = _level(lessons) if lessons is not None else _distinct(settings, len(problems))
     for student in settings.students:
         asked = fmean(len(exam) for exam in exams.values())
@@ -180,13 +187,18 @@ def forecast(
         question = mean.question[student]
         prompt = written * (shown + _level(question)) * times
         shared = written * (shown * (times - 1) + _level(question * asked * (repeats - 1)))
-        rows.append(row(student, "exam", written * times, prompt, shared))
+        calls = written * times
+        if share is not None:
+            calls, prompt = _in_part(calls, share), _in_part(prompt, share)
+            # Who is asked one question of a lesson has nothing to share it with.
+            shared = _in_part(shared, share if settings.certainty >= 1 else 0.0)
+        rows.append(row(student, "exam", calls, prompt, shared))
     if lessons is None and settings.equal_cost:
         calls = _equal_cost(rows, settings, len(problems))
         rows.append(row(settings.teacher, "sc", calls, calls * mean.teach, calls * mean.teach))
     guessed = [name for name in names if settings.spec(name).kind != "school"]
     used = len(problems) * settings.exam_problems if own else len({p.id for e in exams.values() for p in e})
-    return Forecast(len(problems), used, rows, reply, why, guessed, currency_of(prices))
+    return Forecast(len(problems), used, rows, reply, why, guessed, currency_of(prices), share)
 
 
 def _measure(
@@ -259,6 +271,21 @@ def _distinct(settings: Settings, problems: int) -> Range:
     """Distinct lessons: identical ones are examined once, and nobody knows how many will be."""
     most = settings.lessons if settings.sampling("teach").temperature > 0 else 1
     return Range(1, most, most) * problems
+
+
+def _exam_share(settings: Settings) -> float | None:
+    """The share of whole exams' questions that adaptive exams likely ask; None where exams are whole."""
+    if settings.allocation == "fixed" or settings.exam_score != "answers":
+        return None
+    if settings.certainty < 1:
+        return ADAPTIVE_SHARE
+    weighed = settings.pooling == "weighed" and len(settings.students) > 1
+    return 1.0 if weighed else WITHOUT_DOUBT_SHARE
+
+
+def _in_part(whole: Range, share: float) -> Range:
+    """What adaptive exams ask of it: nothing where lessons agree, and at most all."""
+    return Range(0, whole.likely * share, whole.high)
 
 
 def _debugged(problems: Sequence[Problem], settings: Settings) -> Range:

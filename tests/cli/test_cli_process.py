@@ -51,8 +51,15 @@ def on_a_terminal(argv: list[str], columns: int = 60, lines: int = 20, **environ
 
 
 class TestInterrupt:
+    @pytest.mark.parametrize(
+        ("number", "code", "said_to_be"),
+        [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "ended by SIGTERM")],
+    )
     def test_keeps_what_was_recorded_and_says_how_to_go_on(
         self,
+        number: signal.Signals,
+        code: int,
+        said_to_be: str,
         problems: str,
         tmp_path: Path,
         capsys: pytest.CaptureFixture[str],
@@ -75,11 +82,11 @@ class TestInterrupt:
             assert process.stderr is not None
             said = [process.stderr.readline(), process.stderr.readline()]
             assert said[1].startswith("1/12 problems")
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             out, err = process.communicate(timeout=60)
-        assert process.returncode == 130
+        assert process.returncode == code
         assert not out
-        assert "docendo: interrupted" in err
+        assert f"docendo: {said_to_be}" in err
         assert f"docendo solve --resume '{folder}'" in err.splitlines()[-1]
         assert "Traceback" not in err
         install(monkeypatch)

@@ -5,10 +5,13 @@ This module turns what went wrong into a message and an exit code; the commands 
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 
 from docendo.cli.arguments import parser
@@ -30,7 +33,11 @@ _HOME = {
     "prompts": "prompts",
 }
 _TRACEBACK = "DOCENDO_TRACEBACK"
-_FAULT, _INTERRUPTED, _BROKEN_PIPE = 70, 130, 141
+_FAULT, _INTERRUPTED, _BROKEN_PIPE, _TERMINATED = 70, 130, 141, 143
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: a cluster's time limit, a container that is stopped. What Ctrl-C ends well this does, too."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0, the error's own (see `docendo.errors`), 70 for a fault in docendo, 130 after Ctrl-C,
-        141 where whoever read the output went away.
+        141 where whoever read the output went away, 143 after SIGTERM.
 
     Raises:
         SystemExit: from argparse, after --help and --version (0) and for wrong arguments (2).
@@ -53,9 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         top.print_help(sys.stderr)
         return 2
     try:
-        command = getattr(import_module(f"docendo.cli.{_HOME[arguments.command]}"), arguments.command)
-        command(arguments)
-        sys.stdout.flush()
+        with _sigterm_raises():
+            command = getattr(import_module(f"docendo.cli.{_HOME[arguments.command]}"), arguments.command)
+            command(arguments)
+            sys.stdout.flush()
         return 0
     except BrokenPipeError:
         # Python flushes stdout once more at exit, and would complain then.
@@ -64,6 +72,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except DocendoError as error:
         _say(error, str(error))
         return error.exit_code
+    except _Terminated as error:
+        _say(error, "ended by SIGTERM")
+        return _TERMINATED
     except KeyboardInterrupt as error:
         _say(error, "interrupted")
         return _INTERRUPTED
@@ -73,6 +84,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         where = "" if os.environ.get(_TRACEBACK) else f"; {_TRACEBACK}=1 shows where"
         _say(error, f"a fault in docendo: {type(error).__name__}: {error}{where}. Please report it.")
         return _FAULT
+
+
+@contextlib.contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """The first SIGTERM is an exception, a second one ends the process; only the main thread may say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)  # None: not Python's own
 
 
 def _say(error: BaseException, message: str) -> None:

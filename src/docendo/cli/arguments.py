@@ -19,7 +19,7 @@ _TEACHING = ("teacher", "lessons", "temperature", "self_debug")
 _EXITS = (
     "Exit codes: 0 done, 1 another error, 2 bad input or option, 3 a model cannot be used, 4 a run folder "
     "cannot be read or written, 5 programs cannot be run in a sandbox here, 70 a fault in docendo, "
-    "130 interrupted, 141 the output's reader went away."
+    "130 interrupted, 141 the output's reader went away, 143 ended by SIGTERM."
 )
 
 

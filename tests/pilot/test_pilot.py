@@ -13,6 +13,7 @@ from docendo.errors import ConfigError
 from docendo.models.endpoint.mock import Answer, MockServer
 from docendo.models.scripted import ScriptedModel
 from docendo.pilot.advise import findings
+from docendo.pilot.diagnose import _needed
 from docendo.pilot.run import pilot, resume
 from docendo.solve.run import resume as resume_run
 from docendo.types import Problem, Reply
@@ -111,6 +112,17 @@ def test_a_student_that_needs_no_lesson(tmp_path):
     assert d.students[0].alone.mean == 1
     assert findings(d)[0].verdict == "bad"
     assert "weaker student" in findings(d)[0].answer
+
+
+def test_problems_that_move_together_make_a_gain_take_more_of_them_to_show():
+    differences = [1.0, 0.0] * 10
+    apart = [str(i) for i in range(20)]
+    together = [str(i // 2) for i in range(20)]
+    alone = _needed(differences, apart)
+    assert alone == round(0.25 * (2.8 / 0.5) ** 2)
+    assert _needed(sorted(differences), together) == pytest.approx(2 * alone, abs=1)
+    assert _needed(differences, ["all"] * 20) == alone
+    assert _needed(differences, together) == alone, "never fewer than for problems of their own"
 
 
 def test_cut_replies_are_told(tmp_path):

@@ -264,14 +264,25 @@ def _gains(facts: Sequence[Facts]) -> tuple[Interval, Interval, int | None]:
     marks = {arm: [float(f.correct.get(arm, False)) for f in facts] for arm in ("sc", "sum", "max")}
     gain = paired_difference(marks["sum"], marks["sc"], clusters)
     gain_max = paired_difference(marks["max"], marks["sc"], clusters)
-    return gain, gain_max, _needed([a - b for a, b in zip(marks["sum"], marks["sc"], strict=True)])
+    differences = [a - b for a, b in zip(marks["sum"], marks["sc"], strict=True)]
+    return gain, gain_max, _needed(differences, clusters)
 
 
-def _needed(differences: Sequence[float]) -> int | None:
-    """Problems for a power of 0.8 at the 5 % level: ((1.96 + 0.84) sd / mean)^2."""
+def _needed(differences: Sequence[float], clusters: Sequence[str]) -> int | None:
+    """Problems for a power of 0.8 at the 5 % level: ((1.96 + 0.84) sd / mean)^2.
+
+    The variance is that of one problem's part in the mean of such a set: larger where the problems of a cluster move
+    together, as each of them then says less; and never taken to be smaller, which so few clusters could not show.
+    """
     if not differences or (mean := fmean(differences)) <= 0:
         return None
-    variance = fmean((d - mean) ** 2 for d in differences)
+    together: defaultdict[str, float] = defaultdict(float)
+    for difference, cluster in zip(differences, clusters, strict=True):
+        together[cluster] += difference - mean
+    variance = max(
+        fmean((d - mean) ** 2 for d in differences),
+        sum(off**2 for off in together.values()) / len(differences),
+    )
     return max(1, round(variance * (2.8 / mean) ** 2))
 
 

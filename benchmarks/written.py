@@ -2,7 +2,7 @@
 
 `python benchmarks/written.py --out DIR` runs what is declared below; `--tuning` the same on numbers kept for tuning.
 Runs are ordinary run folders in DIR, gone on with when it is called again; models that do not ship are schooled there
-first (extra `train`, some minutes). Prints four tables:
+first (extra `train`, some minutes). Prints five tables:
 
 - writers: what `school:writer` writes, and what one does whose schooling was stopped early: read back by the
   world's own rules (`docendo.schoolhouse.reading`), of families that its schooling read and of those it left out.
@@ -11,6 +11,7 @@ first (extra `train`, some minutes). Prints four tables:
   teachers, and of one that was schooled longer on all families alike, as someone might have who pays for golds; beside
   them the ordinary exams of variants. All by the ordinary road: guard, drops, abstention, cost.
 - where there is an exam: how right the vote is there already, and what true golds would have made of it.
+- echoes: how often students give a better teacher's golds, by whether these are right and the lesson is.
 - noise: the exams of `school:writer` with true golds, these made wrong at random, each to the commonest wrong answer of
   the students; recorded answers are graded again. The rows of the table of golds belong into this one.
 
@@ -133,6 +134,10 @@ def tables(runs: Mapping[tuple[str, str], list[Sitting]]) -> None:
     for (name, gold), found in runs.items():
         if name != "variants":
             where(name, gold, found, runs[name, "true"])
+    print("\n## Exam answers that are the gold of a better teacher, by what the gold is worth")
+    print("| gold | after right lessons | after wrong lessons | answers |")
+    print("|---|---|---|---|")
+    echoes(runs["school:writer", "a better teacher"])
     print("\n## Noise: exams of school:writer, true golds made wrong at random")
     print("| wrong golds | SUM - SC | 95 % interval |")
     print("|---|---|---|")
@@ -288,6 +293,29 @@ def where(exams: str, golds: str, found: Sequence[Sitting], true: Sequence[Sitti
         ]
     shares = " | ".join(f"{x:.1%}" for x in np.mean(marks, axis=0)) if marks else "- | - | -"
     print(f"| {exams} | {golds} | {len(marks)} | {shares} |")
+
+
+def echoes(found: Sequence[Sitting]) -> None:
+    """How often students give the golds, by whether these are right, and the lesson is."""
+    marks: dict[tuple[str, bool], list[float]] = defaultdict(list)
+    for sitting in found:
+        right = {f.problem.id: f.lesson_right for f, _ in sitting.facts()}
+        with sitting.run.view() as view:
+            golds = {p.id: (truth(p.question), p.answer or "") for p in view.problems("exam")}
+            order: dict[str, list[str]] = defaultdict(list)
+            for lesson in view.lessons():
+                order[lesson.problem].append(lesson.lesson.id)
+            for answer in view.exam_answers():
+                true, gold = golds[answer.exam_problem]
+                worth = (
+                    "without an answer" if true is None else "right" if key(true) == key(gold) else "wrong"
+                )
+                good = right[answer.problem][order[answer.problem].index(answer.lesson)]
+                marks[worth, good].append(answer.grade.score or 0.0)
+    for worth in ("right", "wrong", "without an answer"):
+        after = [marks[worth, good] for good in (True, False)]
+        shares = " | ".join(f"{np.mean(own):.1%}" if own else "-" for own in after)
+        print(f"| {worth} | {shares} | {sum(map(len, after)):,} |")
 
 
 # --- noise ------------------------------------------------------------------------------------------------

@@ -68,6 +68,7 @@ def test_ids_may_be_whole_numbers_or_left_out(file: Path) -> None:
 
 
 def test_a_table_of_other_marks_than_its_name_says_is_told_so(tmp_path: Path) -> None:
+    assert "hub:FOLDER" in fault(tmp_path / "p.parquet", "PAR1")
     assert "parted by ';'" in fault(tmp_path / "p.csv", "id;question\na;q\n")
     assert "parted by '\\t'" in fault(tmp_path / "q.csv", "id\tquestion\na\tq\n")
 

@@ -102,7 +102,12 @@ def _kind(path: Path) -> str:
     if not path.exists():
         raise DataError(f"{path}: no such file")
     if not path.name.endswith(SUFFIXES):
-        raise DataError(f"{path}: unknown kind of file; its name should end in {endings}")
+        more = (
+            "; a folder of Parquet files is read by hub:FOLDER (extra hub)"
+            if path.suffix == ".parquet"
+            else ""
+        )
+        raise DataError(f"{path}: unknown kind of file; its name should end in {endings}{more}")
     return path.name.removesuffix(".gz").rpartition(".")[2]
 
 

@@ -127,6 +127,34 @@ def test_a_problem_that_is_there_twice_is_refused_before_there_is_a_folder(tmp_p
     assert not (tmp_path / "r").exists()
 
 
+def test_what_is_on_its_way_when_a_run_breaks_is_recorded_all_the_same(tmp_path):
+    """One problem is finished and the disk, say, fails; the teacher has been asked about the others, and answers."""
+    first = problems(1)[0]
+
+    class Failing:
+        def started(self, *rest):
+            pass
+
+        def stage(self, *rest):
+            pass
+
+        def finished(self, solved):
+            raise OSError("no space left")
+
+    asked = models()
+    slow = {
+        TEACHER: ScriptedModel(
+            TEACHER, teach, delay=lambda call: 0.0 if first.question in call.prompt else 1.0
+        )
+    }
+    run = {"lessons": 2, "equal_cost": False, "parallel": 4}
+    with pytest.raises(OSError, match="no space left"):
+        docendo.solve(problems(1), out=tmp_path / "r", models=asked | slow, watch=Failing(), **run)
+    with Store.read(tmp_path / "r") as view:
+        assert {key for key, _ in view.sent()} == {row.call for row in view.calls()}
+        assert sum(row.purpose == "teach" for row in view.calls()) > 2
+
+
 def test_truncated_lessons_teach_nothing_and_are_counted(tmp_path):
     def cut(call):
         if call.purpose == "teach" and call.sample % 2:

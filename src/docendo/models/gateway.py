@@ -29,6 +29,9 @@ from docendo.types import Call, Purpose, Reply, Usage
 ROOM = 64
 """Units that may wait in front of one backend; whoever brings more waits too."""
 
+LAST = 60.0
+"""Seconds that replies on their way are waited for where something else ends the asking: they are paid for."""
+
 
 @dataclass(slots=True)
 class Count:
@@ -175,7 +178,12 @@ class Gateway:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.aclose()
+        """Close; after an error, but for an interrupt, not before what is on its way is recorded."""
+        try:
+            if kind is not None and issubclass(kind, Exception):
+                await asyncio.gather(*(desk.settle(LAST) for desk in self._desks.values()))
+        finally:
+            await self.aclose()
 
 
 @dataclass(slots=True, eq=False)
@@ -439,6 +447,18 @@ class _Desk:
                 future.set_exception(failure)
                 future.exception()  # read: nobody may be waiting for it any more
         self._flying.clear()
+
+    async def settle(self, seconds: float) -> None:
+        """Let nothing more leave, and wait for what has; not for batches, which nobody is paid for."""
+        if self.batched or self._failure is not None:
+            return
+        units = set(self._flying.values())
+        for unit in units:
+            if not unit.left:
+                self._drop(unit)
+        left = [future for unit in units if unit.left for future in unit.futures.values()]
+        if left:
+            await asyncio.wait(left, timeout=seconds)
 
     async def aclose(self) -> None:
         """Stop the backend's stream; its model is not this one's to close."""

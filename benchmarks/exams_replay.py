@@ -191,7 +191,9 @@ class _Room:
         replies = [self._recorded.replies[call.request, call.sample] for call in calls]
         for student in {call.model for call in calls}:
             own = [(c, r) for c, r in zip(calls, replies, strict=True) if c.model == student]
-            prompts = [tokens(student, str(call.prompt)) for call, _ in own]
+            prompts = [
+                tokens(self._recorded.settings.spec(student).model, str(call.prompt)) for call, _ in own
+            ]
             written = sum(reply.usage.completion for _, reply in own)
             size = self._recorded.sizes[student]
             self.spent.computed += size * (Prefixes().new(prompts) + written)

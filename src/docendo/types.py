@@ -250,8 +250,8 @@ class ExamAnswer:
 
 Ended = Literal["complete", "settled", "certain", "agreed", "dull", "abstained"]
 """Why no more was asked in an exam: nothing was left; no answer could change the choice; the choice was certain
-enough; all lessons have one answer; what was left tells nothing (every lesson passes or fails it); or no exam could be
-written."""
+enough; all lessons have one answer; what was left promises too little (lessons that failed, questions that every
+lesson passes or fails); or no exam could be written."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ ENDED: Mapping[str, str] = {
     "settled": "no answer could change the choice",
     "certain": "the choice was certain enough",
     "agreed": "all lessons agreed",
-    "dull": "the rest told nothing",
+    "dull": "the rest promised too little",
     "abstained": "no exam could be written",
 }
 """Why no more was asked in an exam, in words."""

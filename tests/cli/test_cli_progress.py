@@ -15,7 +15,7 @@ from docendo.cli.ink import Ink
 from docendo.cli.live import drawing
 from docendo.cli.progress import PlainFace, Progress
 from docendo.grading import grade
-from docendo.models.gateway import Meter
+from docendo.models.meter import Meter
 from docendo.solve.plan import Settings
 from docendo.solve.road import Solved
 from docendo.solve.teach import Sample

@@ -20,7 +20,7 @@ from docendo.cli.refining import REFINING, SWITCHES, given
 from docendo.cli.rounds import in_lines
 from docendo.cli.settings import SETTINGS
 from docendo.models.endpoint.mock import MockServer
-from docendo.models.gateway import Meter
+from docendo.models.meter import Meter
 from docendo.refine.config import ASKING, WORDS
 from docendo.refine.plan import Refining
 from docendo.refine.run import refine

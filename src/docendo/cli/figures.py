@@ -17,7 +17,7 @@ from docendo.store import Store
 from docendo.types import Choice, Problem
 
 if TYPE_CHECKING:
-    from docendo.models.gateway import Meter
+    from docendo.models.meter import Meter
     from docendo.solve.plan import Settings
     from docendo.solve.road import Solved, Stage
 

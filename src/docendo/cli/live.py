@@ -20,7 +20,7 @@ from docendo.cli.words import amount, duration, one_line, percent
 from docendo.types import Purpose
 
 if TYPE_CHECKING:
-    from docendo.models.gateway import Meter
+    from docendo.models.meter import Meter
     from docendo.solve.road import Solved
 
 _STAGES = {"teach": "teaching", "examine": "examining", "choose": "choosing"}

@@ -29,7 +29,7 @@ from docendo.refine.run import resume as resume_run
 from docendo.solve.forecast import Forecast
 
 if TYPE_CHECKING:
-    from docendo.models.gateway import Meter
+    from docendo.models.meter import Meter
     from docendo.refine.walk import Stage
 
 _WAITING_SECONDS = 5.0  # between two looks at why nothing comes

@@ -57,7 +57,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Reflection:
-    """What the teacher made of some failures with one set; `id` is "ROUND.NUMBER"."""
+    """What the teacher made of some failures with one set; `id` is "ROUND-SET-NUMBER"."""
 
     id: str
     round: int

@@ -16,7 +16,8 @@ from docendo import _loop
 from docendo.errors import ConfigError, UnspeakableError
 from docendo.models.base import Model
 from docendo.models.budget import StopCondition, budget_of
-from docendo.models.gateway import Gateway, Meter
+from docendo.models.gateway import Gateway
+from docendo.models.meter import Meter
 from docendo.models.resolve import opened
 from docendo.prompts import PromptBook, fitted
 from docendo.refine.book import Entry

@@ -20,7 +20,8 @@ from docendo.exams.write import check_kind
 from docendo.grading.sandbox import ready
 from docendo.models.base import Ask, Model
 from docendo.models.budget import Ledger, StopCondition, any_of, budget_of, not_asked
-from docendo.models.gateway import Gateway, Meter
+from docendo.models.gateway import Gateway
+from docendo.models.meter import Meter
 from docendo.models.resolve import opened
 from docendo.models.spec import ModelSpec, Prices
 from docendo.prompts import PromptBook, Styles, fitted, styles_for

@@ -22,7 +22,8 @@ from docendo.exams.likelihood import worked
 from docendo.grading.sandbox import ready
 from docendo.models.base import Model
 from docendo.models.budget import Ledger, budget_of
-from docendo.models.gateway import Gateway, Meter
+from docendo.models.gateway import Gateway
+from docendo.models.meter import Meter
 from docendo.models.resolve import opened
 from docendo.solve.judge import Judge
 from docendo.solve.plan import Settings

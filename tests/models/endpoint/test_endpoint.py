@@ -19,6 +19,7 @@ from docendo.errors import ConfigError, ModelError
 from docendo.models.endpoint import EndpointModel, Endpoints
 from docendo.models.endpoint.address import address_of, identity
 from docendo.models.endpoint.mock import Answer, Handler, MockServer, Request
+from docendo.models.endpoint.rate import Rate
 from docendo.models.spec import ModelSpec
 from docendo.types import Call, Usage
 
@@ -197,6 +198,25 @@ def test_being_asked_to_wait_is_no_failed_attempt(serve: Serve) -> None:
     server = serve(first(*[Answer.error(429, "slow down", retry_after_ms="1")] * 5))
     (reply,) = ask(spec(server, limits={"attempts": 1}), call())
     assert reply.text == "It is 4."
+
+
+def test_requests_sent_again_count_for_requests_per_minute(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, taken = [], []
+    answer = first(Answer.error(500, "x"), Answer.error(429, "x"))
+    take = Rate.take
+
+    async def counted(self: Rate, amount: float) -> None:
+        if amount == 1:  # tokens are more
+            taken.append(amount)
+        await take(self, amount)
+
+    monkeypatch.setattr(Rate, "take", counted)
+    server = serve(lambda request: (sent.append(request), answer(request))[1])
+    replies = ask(spec(server, limits={"requests_per_minute": 60_000}), *(call(f"{i}?") for i in range(5)))
+    assert [reply.text for reply in replies] == ["It is 4."] * 5
+    assert len(taken) == len(sent) == 15
 
 
 def test_a_slow_call_holds_no_others_back(serve: Serve) -> None:

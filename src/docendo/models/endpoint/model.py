@@ -263,6 +263,7 @@ class EndpointModel:
                     return Reply("", "error", error=why)
                 await asyncio.wait([broken], timeout=wait)
                 spent += wait
+            await self._requests.take(1)  # the server counts what it refuses, too
             ticket = await self._door.enter(again=True)
             if broken.done():
                 self._door.give_back(ticket)

@@ -21,8 +21,9 @@ from docendo.solve.run import Run, solve
 from docendo.study.conditions import CONDITIONS, PROMPTS, Condition
 from docendo.types import Example, Lesson, Problem
 
-# The domains whose lessons are one example: the verbal one's are sets, which M3 refines and no condition changes.
-STUDIED = {name: domain for name, domain in DOMAINS.items() if name != "verbal"}
+# The domains whose lessons are one example. The verbal one's are sets, which M3 refines and no condition changes; the
+# writing one's are problems.
+STUDIED = {name: DOMAINS[name] for name in ("arithmetic", "code")}
 BY_NAME = {condition.name: condition for condition in CONDITIONS}
 
 

@@ -14,6 +14,7 @@ import pytest
 import docendo
 from docendo.errors import ConfigError, DataError, StoreError
 from docendo.models.resolve import SHIPPED
+from docendo.solve.config import configured
 from docendo.solve.plan import Settings
 from docendo.solve.work import Around
 from docendo.store import Store
@@ -173,6 +174,23 @@ def test_settings_are_recast_with_their_models() -> None:
     assert (found.lessons, found.seed) == (5, 3)
     assert found.spec(found.teacher).temperature == 0.3
     assert [found.spec(name).model for name in found.students] == ["school:student-2", "school:student"]
+
+
+def test_settings_that_are_recast_keep_the_models_that_write_exams(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    models = {name: f'model = "openai:{name}"\nbase_url = "http://127.0.0.1:1/v1"\n' for name in "tsw"}
+    file.write_text(
+        'exam_select = "written"\nexam_writer = "w"\ngold_by = "w, t"\n'
+        f'[teacher]\nname = "t"\n{models["t"]}[[students]]\nname = "s"\n{models["s"]}'
+        f'[[others]]\nname = "w"\n{models["w"]}'
+    )
+    plan = configured(file, {}).settings
+    found = recast(plan, teacher=docendo.ModelSpec(model="school:student-2"))
+    assert found.spec(found.teacher).model == "school:student-2"
+    assert [found.spec(name) for name in (found.writer, *found.gold_models)] == [
+        plan.spec(name) for name in ("w", "w", "t")
+    ]
+    assert found.spec(found.students[0]) == plan.spec("s")
 
 
 # --- whole --------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -184,7 +184,12 @@ def recast(plan: Settings, **given: Any) -> Settings:
     """
     own = {f.name: getattr(plan, f.name) for f in fields(plan) if f.name != "models"}
     own |= {"teacher": plan.spec(plan.teacher), "students": [plan.spec(name) for name in plan.students]}
-    return configured(None, own | given).settings
+    # Models that write exams or answer them go by the names they had, also one that was the teacher.
+    others = {name: own.pop(name) for name in ("exam_writer", "gold_by") if name not in given}
+    found = configured(None, own | given).settings
+    asked = {name.strip() for words in others.values() for name in words.split(",")}
+    specs = {name: spec for name, spec in plan.models.items() if name in asked} | dict(found.models)
+    return replace(found, **others, models=specs)
 
 
 def _table(kind: type[T], values: Any, where: str) -> T:

@@ -249,16 +249,15 @@ class _Layout:
             start += width
         self._padded = exps[:, :, :shared]
         for at in range(shared, shared + BLOCK * len(self._blocks), BLOCK):
-            self._pieces.append(self._piece(self._grid.places, at, BLOCK))
-        self._pieces.append(self._piece(self._grid.places, shared + self._step - self._recent, self._recent))
+            self._pieces.append(self._piece(self._grid.places, at, BLOCK, BLOCK))
+        start, recent = shared + self._step - self._recent, self._recent
+        self._pieces.append(self._piece(self._grid.places, start, recent, recent))
 
-    def _piece(
-        self, tiles: int, start: int, width: int, lanes: int = 0
-    ) -> tuple[Floats, Floats, Floats, Floats]:
+    def _piece(self, tiles: int, start: int, width: int, lanes: int) -> tuple[Floats, Floats, Floats, Floats]:
         """Of tiles with the columns from `start`: queries, what their scores are written to, scores, results.
 
-        Scores may be written for up to `lanes` columns where the row is that long: those of the pieces that come
-        after, which are written then.
+        Scores are written for `lanes` columns where the row is that long, `width` of them to stay: the others belong to
+        the pieces that come after, and are written over.
         """
         c = self._llama.config
         queries = self._queries.reshape(c.kv_heads, tiles, -1, c.head_dim)
@@ -266,7 +265,7 @@ class _Layout:
         written = lanes if start + lanes <= exps.shape[-1] else width
         return (
             queries,
-            exps[..., start : start + max(written, width)],
+            exps[..., start : start + written],
             exps[..., start : start + width],
             self._part.reshape(queries.shape),
         )

@@ -296,6 +296,22 @@ def tell_parts(path: Path) -> None:
         print(f"{name:44}{seconds:8.2f} s{100 * seconds / total:8.1f} %")
 
 
+def tell_strands(task: Task) -> None:
+    """How much of the answers had been drawn already after the same prompt, and so is computed once."""
+    from engine_parts import requests_of
+
+    from docendo.models.engine import Engine
+
+    engine, tokens, distinct = Engine(task.folder), 0, 0
+    for batch in requests_of(task):
+        answers = [
+            (request, result.tokens) for request, result in zip(batch, engine.generate(batch), strict=True)
+        ]
+        tokens += sum(len(answer) for _, answer in answers)
+        distinct += len({(*r.tokens, *answer[: n + 1]) for r, answer in answers for n in range(len(answer))})
+    print(f"\n{distinct:,} of the {tokens:,} tokens of the answers are distinct ({distinct / tokens:.0%})")
+
+
 def tell_growth(folder: Path, scratch: Path) -> None:
     axes: dict[str, list[dict[str, int]]] = {
         "lessons": [{"lessons": n} for n in (4, 16, 64)],
@@ -342,6 +358,7 @@ def main() -> None:
             task = school()
             path.write_text(json.dumps(asdict(task)))
             tell("school", task, path, arguments)
+            tell_strands(task)
         if "growth" in arguments.only:
             tell_growth(folder, scratch)
 

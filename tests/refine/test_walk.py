@@ -264,3 +264,19 @@ def test_the_teachers_working_can_explain_drawn_examples() -> None:
     assert len(worked) == len(refined.task.pool)
     rationales = {e.rationale for c in refined.candidates.values() for e in c.lesson.examples}
     assert all(text.startswith("The colour is") for text in rationales)
+
+
+def test_the_same_prompt_is_never_asked_for_the_same_sample_however_often_it_is_asked() -> None:
+    """Without problems to show, every request for a starting set is one prompt: a sample of its own, or a replay."""
+    made = models(lambda call: "no." if call.purpose == "propose" else teaching(call))
+    plan = Settings(teacher="teacher", students=("student1",), student_temperature=0.0)
+    how = {"shown": 0, "starts": 130, "search": "propose", "candidates": 1100, "rounds": 2, "bare": False}
+
+    async def work() -> None:
+        async with Gateway(made) as gateway:
+            await walk(task(size=2), plan, Refining.of(SMALL | how), Prompts("chat"), gateway.ask)
+
+    asyncio.run(work())
+    asked = [(call.request, call.sample) for call in made["teacher"].seen if call.purpose == "propose"]
+    assert len(set(asked)) == len(asked) == 3 * 130 + 2 * 1100
+    assert len({request for request, _ in asked}) == 1

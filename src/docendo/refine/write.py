@@ -148,8 +148,8 @@ class Writer:
         calls: list[Call] = []
         samples: dict[Prompt, int] = {}
         for prompt in prompts:
-            sample = samples.setdefault(prompt, 1000 * round + 100 * first)
-            samples[prompt] += 1
+            sample = _sample(round, first, samples.get(prompt, 0))
+            samples[prompt] = samples.get(prompt, 0) + 1
             calls.append(
                 Call(teacher, prompt, sampling, sample, self.plan.seed, purpose, batch, len(prompts))
             )
@@ -158,6 +158,16 @@ class Writer:
     def sampling(self, purpose: Purpose) -> Sampling:
         """How the teacher writes: as it samples, but longer."""
         return writing(self.plan, self.how, self.styles, purpose)
+
+
+def _sample(round: int, wave: int, number: int) -> int:
+    """The sample's number of the `number`th time that a wave of a round asks one and the same prompt.
+
+    No two of them are alike, however often that is: a reply that is recorded under one would be given for another. The
+    first hundred of a wave follow one another; each further hundred has a range of its own, beyond that of all rounds.
+    """
+    hundreds, rest = divmod(number, 100)
+    return 10**9 * hundreds + 1000 * round + 100 * wave + rest
 
 
 def writing(plan: Settings, how: Refining, styles: PromptBook, purpose: Purpose) -> Sampling:

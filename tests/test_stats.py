@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docendo.stats import Interval, auc, mean_ci, paired_difference, within_auc
+from docendo.stats import Interval, auc, function_ci, mean_ci, paired_difference, within_auc
 
 values = st.lists(st.floats(-1, 1), min_size=1, max_size=40)
 
@@ -120,6 +120,39 @@ def test_what_has_no_interval_says_so() -> None:
     assert "equal" in constant.note
     assert "only 4 clusters" in mean_ci([0.0, 1.0, 0.0, 1.0]).note
     assert mean_ci([0.0, 1.0] * 10).note == ""
+
+
+def test_a_function_of_one_mean_has_the_means_own_interval() -> None:
+    rng = np.random.default_rng(5)
+    data, clusters = rng.normal(size=60).tolist(), [i // 3 for i in range(60)]
+    plain = mean_ci(data, clusters)
+    found = function_ci(lambda means: 2 * means[:, 0], [[x, 7.0] for x in data], clusters)
+    ends = (found.mean, found.low, found.high)
+    assert ends == pytest.approx(tuple(2 * x for x in (plain.mean, plain.low, plain.high) if x is not None))
+    assert (found.n, found.clusters) == (plain.n, plain.clusters)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_ratio_of_means_covers_the_truth_as_often_as_it_says(seed: int) -> None:
+    rng, held = np.random.default_rng(seed), 0
+    for draw in range(200):
+        size = rng.uniform(1, 9, 50)  # what is common to both leaves their ratio alone
+        rows = np.column_stack([size * rng.normal(2.0, 0.5, 50), size])
+        found = function_ci(lambda means: means[:, 0] / means[:, 1], rows.tolist(), draws=300, seed=draw)
+        assert found.low is not None
+        assert found.high is not None
+        held += found.low <= 2.0 <= found.high
+    assert 0.89 <= held / 200 <= 0.99
+
+
+def test_a_function_without_an_interval_says_so() -> None:
+    nothing = function_ci(lambda means: means[:, 0], [])
+    assert (nothing.mean, nothing.note) == (None, "no values")
+    one = function_ci(lambda means: means[:, 0], [[1.0], [3.0]], ["a", "a"])
+    assert (one.mean, one.low, one.high) == (2.0, None, None)
+    assert function_ci(lambda means: means[:, 0], [[1.0], [3.0]]).note.startswith("only 2 clusters")
+    with pytest.raises(ValueError, match="finite"):
+        function_ci(lambda means: means[:, 0], [[math.nan]])
 
 
 def test_many_clusters_are_drawn_in_parts() -> None:

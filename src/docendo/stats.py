@@ -8,7 +8,7 @@ same values and seed give the same interval.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +84,49 @@ def mean_ci(
     return Interval(mean, float(low), float(high), len(data), count, note)
 
 
+def function_ci(
+    function: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    values: Sequence[Sequence[float]],
+    clusters: Sequence[Hashable] | None = None,
+    *,
+    level: float = 0.95,
+    draws: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """A function of several means over the same problems, such as their ratio, with its interval as `mean_ci`'s.
+
+    Args:
+        function: from means (rows, columns) to a finite number for each row.
+        values: finite numbers, one row a problem, one column a quantity.
+        clusters: as for `mean_ci`, and so the others.
+        level: of the interval.
+        draws: bootstrap resamples.
+        seed: of the resampling.
+
+    Raises:
+        ValueError: as for `mean_ci`.
+    """
+    data = np.asarray(values, dtype=np.float64)
+    if not len(data):
+        return Interval(None, None, None, 0, 0, "no values")
+    if data.ndim != 2 or not np.isfinite(data).all():
+        raise ValueError("values must be rows of finite numbers, as many in each")
+    if not 0 < level < 1 or draws < 1:
+        raise ValueError(f"level must be between 0 and 1 and draws at least 1, not {level} and {draws}")
+    owner = _owners(clusters, len(data))
+    count = int(owner.max()) + 1
+    found = float(function(data.mean(axis=0)[None, :])[0])
+    if count == 1:
+        return Interval(found, None, None, len(data), 1, "one cluster: no interval can be given")
+    sums = np.zeros((count, data.shape[1]))
+    np.add.at(sums, owner, data)
+    sizes = np.bincount(owner, minlength=count).astype(np.float64)
+    means = _resampled_means(sums, sizes[:, None], draws, np.random.default_rng(seed))
+    low, high = np.quantile(function(means), [(1 - level) / 2, (1 + level) / 2])
+    note = f"only {count} clusters: the interval is too narrow" if count < FEW else ""
+    return Interval(found, float(low), float(high), len(data), count, note)
+
+
 def paired_difference(
     a: Sequence[float],
     b: Sequence[float],
@@ -157,8 +200,8 @@ def _resampled_means(
     sums: NDArray[np.float64], sizes: NDArray[np.float64], draws: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     count = len(sums)
-    step = max(1, _CHUNK // count)
-    means = np.empty(draws)
+    step = max(1, _CHUNK // sums.size)
+    means = np.empty((draws, *sums.shape[1:]))
     for start in range(0, draws, step):
         rows = min(step, draws - start)
         drawn = rng.integers(0, count, size=(rows, count), dtype=np.int32)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import re
 import shutil
 from dataclasses import replace
 
@@ -16,6 +18,8 @@ from docendo.pilot.advise import findings
 from docendo.pilot.diagnose import _needed
 from docendo.pilot.run import pilot, resume
 from docendo.solve.run import resume as resume_run
+from docendo.solve.run import solve
+from docendo.store import Store
 from docendo.types import Problem, Reply
 
 USED = {"prompt_tokens": 1000, "completion_tokens": 100}
@@ -139,7 +143,8 @@ def test_problems_without_a_gold_answer_are_left_out_of_the_figures(tmp_path, un
     assert (d.problems, d.planned) == (judged, 16)
     assert d.students[0].alone.n == d.students[0].after_right.n == d.teacher.right.n == judged
     assert findings(d)
-    assert {load.purpose for load in d.loads} == {"greedy", "teach", "exam"}
+    # SC at equal cost is asked for where it can be judged.
+    assert {load.purpose for load in d.loads} == {"greedy", "teach", "exam"} | ({"sc"} if judged else set())
 
 
 @pytest.mark.skipif(
@@ -173,6 +178,58 @@ def test_programs_are_diagnosed_by_their_tests(tmp_path):
     assert (d.students[0].alone.mean, d.students[0].after_right.mean, d.teacher.voted.mean) == (0, 1, 1)
 
 
+def many_ways(seed):
+    """A teacher with ever more methods, each rarer than the last; the right one has rank 1, 2 or 3 of a family."""
+    weights = [1 / rank for rank in range(1, 81)]
+
+    def teach(call):
+        n = asked(call)
+        steps = list(range(20, 99))
+        steps.insert(n // 100 % 3, 10)
+        drawn = random.Random(f"{seed} {n} {call.sample}").choices(steps, weights)
+        return say(drawn[0] if call.purpose != "greedy" else steps[0], n)
+
+    return teach
+
+
+def as_told(call):
+    """Does what the lesson does, which is shown first."""
+    told = re.search(r"add (\d+):", call.prompt)
+    return say(int(told[1]) if told else 77, asked(call))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_full_run_asks_and_gains_what_its_pilot_reckoned(tmp_path, seed):
+    whole = problems(families=25, each=4)
+
+    def opened():
+        return models(teach=many_ways(seed), learn=as_told)
+
+    settings = {"exam_problems": 2, "repeats": 1, "seed": seed}
+    tried = pilot(whole, out=tmp_path / "p", models=opened(), **settings)
+    d = tried.diagnosis()
+    run = solve(whole, out=tmp_path / "r", models=opened(), **settings)
+    with Store.read(run.folder) as view:
+        asked = {row.purpose: row for row in view.totals()}
+    loads = {load.purpose: load for load in d.loads}
+    assert loads.keys() == asked.keys() == {"greedy", "teach", "exam", "sc"}
+    for purpose in ("greedy", "teach"):
+        assert loads[purpose].low == loads[purpose].calls == loads[purpose].high == asked[purpose].calls
+    for purpose in ("exam", "sc"):
+        assert loads[purpose].low < loads[purpose].calls < loads[purpose].high
+        assert loads[purpose].calls == pytest.approx(asked[purpose].calls, rel=0.15)
+    # Lessons do not grow in step with samples.
+    own = next(item.calls for item in tried.bill().items if item.purpose == "exam")
+    in_step = own * 100 / 30 * 24 / 8
+    assert in_step - asked["exam"].calls > 1.5 * abs(loads["exam"].calls - asked["exam"].calls)
+    spent = sum(row.usage.prompt + row.usage.completion for row in asked.values())
+    assert d.tokens.low < d.tokens.mean < d.tokens.high
+    assert d.tokens.mean == pytest.approx(spent, rel=0.15)
+    gained = run.summary().overall.differences["sum-sc"].mean
+    assert d.full_gain.low < gained < d.full_gain.high
+    assert d.gain.mean < d.full_gain.mean
+
+
 def test_goes_on_where_it_was_stopped_and_asks_nothing_twice(tmp_path):
     calm = pilot(problems(), out=tmp_path / "calm", count=6, models=models())
     first = models()
@@ -190,8 +247,6 @@ def test_goes_on_where_it_was_stopped_and_asks_nothing_twice(tmp_path):
 def test_the_seed_draws_the_problems(tmp_path):
     def drawn(seed, name):
         found = pilot(problems(), out=tmp_path / name, count=6, seed=seed, models=models())
-        from docendo.store import Store
-
         with Store.read(found.folder) as view:
             return [p.id for p in view.problems()]
 
@@ -256,8 +311,12 @@ def test_what_it_and_a_full_run_would_cost_is_told(tmp_path, monkeypatch, capsys
     assert (
         before["control"]["high"] == 6 * 2 * 2
     )  # two exam problems, without a lesson and after the reference
-    # 48 problems of 24 lessons and a greedy answer, at 1000 tokens sent and 100 written each
+    # 48 problems of 24 lessons and a greedy answer, and as many more as the two questions to the one lesson cost, at
+    # 1000 tokens sent and 100 written each
     cost = sum(load["money"] for load in found["loads"] if load["money"] is not None)
-    assert cost == pytest.approx(48 * 25 * (3 * 1000 + 9 * 100) / 1e6)
+    assert cost == pytest.approx(48 * (25 + 2) * (3 * 1000 + 9 * 100) / 1e6)
+    assert found["money"]["mean"] == pytest.approx(cost)
+    assert found["tokens"]["mean"] == pytest.approx(48 * (25 + 2 + 2) * 1100)
     assert found["currency"] == "USD"
-    assert f"{cost:.2f}" in capsys.readouterr().out
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"In all {48 * 29 * 1100 / 1e6:.1f} M tokens, {cost:.2f} USD." in out

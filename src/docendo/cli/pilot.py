@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.padding import Padding
@@ -25,6 +26,7 @@ from docendo.pilot.outlook import outlook
 from docendo.pilot.run import COUNT
 from docendo.pilot.run import pilot as run_pilot
 from docendo.pilot.run import resume as resume_pilot
+from docendo.stats import Interval
 
 _MARKS = {"good": ("✓", "green"), "bad": ("✗", "red"), "unsure": ("?", "yellow")}
 
@@ -108,8 +110,8 @@ def show(console: Console, diagnosis: Diagnosis) -> None:
     console.print(loads(d))
     console.print(
         dim(
-            "Reckoned from the pilot's calls, every lesson a different one; fewer where identical lessons are "
-            "examined once. Without the samples for SC at equal cost."
+            f"{_in_all(d)}. Reckoned from the pilot's calls; distinct lessons, which alone are examined, go on "
+            "growing as they did from half of its samples to all. Intervals (95 %) are over its problems."
         )
     )
     if d.exam_share is not None:
@@ -119,6 +121,20 @@ def show(console: Console, diagnosis: Diagnosis) -> None:
                 f"the full run's are taken to ask that share too.{_at_most(d)}"
             )
         )
+
+
+def _in_all(d: Diagnosis) -> str:
+    """Tokens and money of the full run, with their intervals."""
+    parts = [_between(d.tokens, amount) + " tokens"]
+    if d.money is not None and d.currency is not None:
+        parts.append(_between(d.money, lambda n: f"{n:.2f}") + f" {d.currency}")
+    return "In all " + ", ".join(parts)
+
+
+def _between(found: Interval, say: Callable[[float], str]) -> str:
+    if found.low is None or found.high is None or found.low == found.high:
+        return say(found.mean or 0.0)
+    return f"{say(found.mean or 0.0)} ({say(found.low)} to {say(found.high)})"
 
 
 def _at_most(d: Diagnosis) -> str:
@@ -134,6 +150,7 @@ def loads(d: Diagnosis) -> Table:
         f"a full run: {d.full_problems:,} × {d.full_lessons}",
         "for",
         "calls",
+        "95 % interval",
         "tokens sent",
         "cached",
         "written",
@@ -148,9 +165,10 @@ def loads(d: Diagnosis) -> Table:
             Text(plain(load.model)),
             load.purpose,
             f"{load.calls:,}",
+            "" if load.low == load.high else f"{load.low:,} – {load.high:,}",
             *(amount(load.calls * mean) for mean in sums),
             *cost,
         )
     if d.currency:
-        table.add_row("", "", "", "", "", "", f"{sum(load.money or 0.0 for load in d.loads):.2f}")
+        table.add_row(*[""] * 7, f"{sum(load.money or 0.0 for load in d.loads):.2f}")
     return table

@@ -165,13 +165,15 @@ def _cut(d: Diagnosis) -> list[Finding]:
 def _gain(d: Diagnosis) -> Finding:
     question = "What gain can a full run expect?"
     figures = f"SUM − SC {_points(d.gain)} on {d.problems} problems with {d.lessons} lessons each"
+    more = ""
+    if d.full_lessons > d.lessons:
+        more = f" With its {d.full_lessons} lessons {_points(d.full_gain)}, if the gain goes on growing as it did."
     if d.needed is None:
-        return Finding(
-            question, "unsure" if not _below(d.gain) else "bad", f"None that shows here: {figures}."
-        )
+        none = f"None that shows here: {figures}.{more}"
+        return Finding(question, "unsure" if not _below(d.gain) else "bad", none)
     enough = f"a true gain of this size shows with about {d.needed:,} problems"
     full = f"; the full run has {d.full_problems:,}"
-    return Finding(question, "good" if _above(d.gain) else "unsure", f"{figures}; {enough}{full}.")
+    return Finding(question, "good" if _above(d.gain) else "unsure", f"{figures}; {enough}{full}.{more}")
 
 
 def _hopeless(s: StudentNote) -> bool:

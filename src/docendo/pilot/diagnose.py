@@ -12,14 +12,14 @@ from statistics import fmean
 from typing import Any
 
 from docendo.grading import grade
-from docendo.models.budget import currency_of, money
-from docendo.models.spec import Prices
+from docendo.models.budget import currency_of
 from docendo.pilot.controls import Condition, recorded
+from docendo.pilot.reckon import Full, Load, full_gain, reckon
 from docendo.solve.arms import Facts, Summary, summarise
 from docendo.solve.plan import Settings
 from docendo.stats import Interval, mean_ci, paired_difference
 from docendo.store import ExamRow, RunView
-from docendo.types import Problem, Usage
+from docendo.types import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,31 +64,16 @@ class TeacherNote:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """Mean tokens of one call of a model for a purpose, how many such calls a full run has, and what they cost.
-
-    `money` is of all these calls together; None where the model has no prices.
-    """
-
-    model: str
-    purpose: str
-    calls: int
-    prompt: float
-    cached: float
-    completion: float
-    seconds: float
-    money: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Diagnosis:
     """All that a pilot says.
 
     `alike` is the mean overlap (Jaccard, of words without numbers) of a problem with its exam problems,
     `unlike` with other problems' exam problems. `gain` and `gain_max` are SUM - SC and MAX - SC over the pilot's
-    problems, at the pilot's number of lessons. `loads` are a full run's, in `currency`. `needed` is how many problems
-    would show a true gain of this size in four runs of five (5 % level, two-sided); None without a gain. `exam_share`
-    is what the pilot's adaptive exams asked of whole ones, and the loads suppose again; None where exams are whole.
+    problems, at the pilot's number of lessons; `full_gain` and `full_gain_max` at the full run's, as `reckon` has them.
+    `needed` is how many problems would show a true gain of the size of `gain` in four runs of five (5 % level,
+    two-sided); None without a gain. `loads` are a full run's, `tokens` and `money` (in `currency`; None without prices)
+    all of them together. `exam_share` is what the pilot's adaptive exams asked of whole ones, and the loads suppose
+    again; None where exams are whole.
     """
 
     problems: int
@@ -104,8 +89,12 @@ class Diagnosis:
     auc: float | None
     gain: Interval
     gain_max: Interval
+    full_gain: Interval
+    full_gain_max: Interval
     needed: int | None
     loads: Sequence[Load]
+    tokens: Interval
+    money: Interval | None
     currency: str | None = None
     exam_share: float | None = None
 
@@ -136,12 +125,15 @@ def diagnose(view: RunView) -> Diagnosis:
     ]
     gain, gain_max, needed = _gains(facts)
     alike, unlike = _similarity(facts, exams)
+    full = Full(pilot["problems"], pilot["lessons"], pilot.get("equal_cost", False))
+    prices = {name: spec.prices for name, spec in settings.models.items() if spec.prices is not None}
+    reckoned = reckon(view, summary.facts, full, prices)
     return Diagnosis(
         problems=len(facts),
         planned=summary.planned,
-        full_problems=pilot["problems"],
+        full_problems=full.problems,
         lessons=settings.lessons,
-        full_lessons=pilot["lessons"],
+        full_lessons=full.lessons,
         students=students,
         teacher=_teacher(facts),
         exam_cut=_share(summary.exam_states, "truncated"),
@@ -150,11 +142,13 @@ def diagnose(view: RunView) -> Diagnosis:
         auc=summary.auc,
         gain=gain,
         gain_max=gain_max,
+        full_gain=full_gain(facts, "sum", full.lessons),
+        full_gain_max=full_gain(facts, "max", full.lessons),
         needed=needed,
-        loads=_loads(
-            view, summary, pilot["problems"] / max(summary.problems, 1), pilot["lessons"] / settings.lessons
-        ),
-        currency=currency_of(_prices(settings)),
+        loads=reckoned.loads,
+        tokens=reckoned.tokens,
+        money=reckoned.money,
+        currency=currency_of(prices),
         exam_share=_exam_share(settings, summary),
     )
 
@@ -309,34 +303,10 @@ def _jaccard(a: frozenset[str], b: frozenset[str]) -> float:
     return len(a & b) / len(a | b) if a | b else 0.0
 
 
-def _loads(view: RunView, summary: Summary, problems: float, lessons: float) -> list[Load]:
-    """The pilot's calls by model and purpose, stretched to the full run; controls are not part of that."""
-    found = []
-    prices = _prices(Settings.of(view.config["settings"]))
-    for row in view.totals():
-        if row.purpose == "control":
-            continue
-        stretch = problems * (1.0 if row.purpose in ("greedy", "write", "gold") else lessons)
-        mean = _mean_usage(row.usage, row.calls)
-        cost = money(row.usage, prices[row.model]) * stretch if row.model in prices else None
-        seconds = row.seconds / max(row.calls, 1)
-        found.append(Load(row.model, row.purpose, round(row.calls * stretch), *mean, seconds, cost))
-    return found
-
-
 def _exam_share(settings: Settings, summary: Summary) -> float | None:
     if settings.allocation == "fixed" or not summary.questions:
         return None
     return summary.asked / summary.questions
-
-
-def _prices(settings: Settings) -> dict[str, Prices]:
-    return {name: spec.prices for name, spec in settings.models.items() if spec.prices is not None}
-
-
-def _mean_usage(usage: Usage, calls: int) -> tuple[float, float, float]:
-    calls = max(calls, 1)
-    return usage.prompt / calls, usage.cached / calls, usage.completion / calls
 
 
 def _share(states: Mapping[str, int], state: str) -> float:

@@ -102,7 +102,8 @@ def small_plan(
     """
     full, taught, pool, kept = planned(problems, exams, config, None, settings)
     small = replace(full, lessons=min(full.lessons, LESSONS), equal_cost=False)
-    more = kept | {"pilot": {"problems": len(taught), "lessons": full.lessons}}
+    of = {"problems": len(taught), "lessons": full.lessons, "equal_cost": full.equal_cost}
+    more = kept | {"pilot": of}
     return SmallPlan(_draw(taught, count, full.seed), pool, small, more)
 
 

@@ -85,6 +85,24 @@ def curves(
     return points
 
 
+def thinned(
+    facts: Sequence[Facts], numbers: Sequence[int], *, subsets: int = SUBSETS, seed: int = 0
+) -> list[dict[str, Floats]]:
+    """How often each arm is right with fewer lessons, problem by problem.
+
+    Args:
+        facts: finished problems that can be judged and have samples.
+        numbers: of lessons, ascending; a problem with fewer counts with all it has.
+        subsets: as for `curves`.
+        seed: of the subsets.
+
+    Returns:
+        For each problem, by arm (`sc`, `max`, `sum`, `avg`), the share of subsets in which it is right (numbers,).
+    """
+    rng = np.random.default_rng(seed)
+    return [_one(f, list(numbers), [], subsets, rng).right for f in facts]
+
+
 def _numbers(most: int) -> list[int]:
     """1, 2, 3, 4, 6, 8, 12, 16, 24, ... below `most`, and `most`."""
     doubling = [n << k for k in range(most.bit_length()) for n in (2, 3)]

@@ -20,6 +20,8 @@ SAME = [
     ["12\\pi", "12π", "12*pi", "12 pi square inches", "\\frac{24\\pi}{2}\\text{ cm}^2"],
     ["8-i", "-i+8", "8 - i", "(3-2i)(2+i)"],
     ["\\sin 2x", "2\\sin x\\cos x", "\\sin(2x)", "2 sin(x) cos(x)"],
+    ["\\sin^2 x", "\\sin(x)^2", "sin(x)^2", "(\\sin x)^2", "1 - \\cos\\left(x\\right)^2"],
+    ["2|x-3|", "2\\lvert x-3 \\rvert", "|3-x| \\cdot 2", "2\\vert x-3\\vert", "\\left|2x-6\\right|", "2 |x-3|"],
     ["\\frac{97h^2}{m}", "97h^2/m", "97h \\cdot \\frac{h}{m}"],
     ["1,2", "2,1", "\\{1, 2\\}", "1 and 2", "x=1 or x=2", "x = 2, x = 1", "1 \\text{ and } 2", "1,2,1"],
     ["3 \\pm \\sqrt{2}", "3+\\sqrt{2}, 3-\\sqrt{2}", "3 - \\sqrt2 \\text{ or } 3 + \\sqrt2"],
@@ -48,9 +50,10 @@ APART = [
     ("(1,2)", "1,2"), ("[1,2)", "(1,2]"), ("x>5", "x\\ge5"), ("x>5", "x<5"), ("52_8", "52_9"), ("52_8", "52"),
     ("3:4", "4:3"), ("11:30", "22:60"), ("y=2x+3", "y=2x+1"), ("x^2+y^2=4", "x^2+y^2=5"), ("\\sqrt2", "1.4142"),
     ("1/3", "0.333333"), ("\\pi", "3.14159"), ("1,2", "1,2,3"), ("1,2", "12"), ("3+2i", "3-2i"), ("e", "2.71828"),
+    ("2|x|", "|2x|+1"), ("2\\lvert x\\rvert", "2x"),
     ("\\begin{pmatrix}1\\\\2\\end{pmatrix}", "\\begin{pmatrix}1&2\\end{pmatrix}"), ("2^x", "x^2"), ("12\\pi", "12"),
     ("3 million", "3"), ("10\\text{ or more}", "10"), ("(5,\\infty)", "5"), ("ab", "a+b"), ("-x", "x"),
-    ("\\sin x", "\\cos x"), ("\\frac{1}{x}", "x"), ("16!", "17!"), ("\\log x", "\\ln x"),
+    ("\\sin x", "\\cos x"), ("\\sin(x)^2", "\\sin(x^2)"), ("\\frac{1}{x}", "x"), ("16!", "17!"), ("\\log x", "\\ln x"),
 ]  # fmt: skip
 
 
@@ -148,3 +151,11 @@ def test_a_list_is_a_set_and_a_tuple_is_not(values: list[object], turn: int) -> 
     assert answer_key("math", ", ".join(written)) == answer_key("math", "\\{" + ",".join(turned) + "\\}")
     same = answer_key("math", f"({', '.join(written)})") == answer_key("math", f"({','.join(turned)})")
     assert same == (turned == written)
+
+
+def test_no_element_of_a_long_set_is_forgotten() -> None:
+    numbers = [str(10 + n) for n in range(70)]
+    long, longer = ("\\{" + ",".join(some) + "\\}" for some in (numbers[:-1], numbers))
+    assert answer_key("math", long) != answer_key("math", longer)
+    assert not right(long, longer)
+    assert right(longer, longer)

@@ -298,11 +298,9 @@ def _bracketed(text: str, depth: int) -> Form | None:
         if inside is None:
             return None
         parts = [part for part in _split(inside, (",", ";")) if part.strip()]
-        return (
-            _set([_single(part, depth + 1) for part in parts[: MAX_PARTS + 1]])
-            if parts
-            else Form("set", "empty")
-        )
+        if len(parts) > MAX_PARTS:
+            raise TooLarge("too many elements")
+        return _set([_single(part, depth + 1) for part in parts]) if parts else Form("set", "empty")
     if pair == (r"\langle", r"\rangle"):
         pair = ("(", ")")
     if pair[0] not in ("(", "[") or pair[1] not in (")", "]"):

@@ -68,7 +68,17 @@ _GREEK_NAMES = """
 _GREEK = frozenset(_GREEK_NAMES.split())
 _TIMES = frozenset(("*", r"\cdot", r"\times", r"\*"))
 _OVER = frozenset(("/", r"\div"))
-_OPEN_TO_CLOSE = {"(": ")", "[": "]", "{": "}", r"\{": r"\}", r"\lfloor": r"\rfloor", r"\lceil": r"\rceil"}
+_OPEN_TO_CLOSE = {
+    "(": ")",
+    "[": "]",
+    "{": "}",
+    r"\{": r"\}",
+    r"\lfloor": r"\rfloor",
+    r"\lceil": r"\rceil",
+    r"\lvert": r"\rvert",
+}
+_NO_FACTOR = frozenset((*_OPEN_TO_CLOSE.values(), r"\pm", r"\mp"))
+_ALIASES = {"**": "^", r"\vert": "|"}
 _TOKEN = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?|\.[0-9]+|\\[A-Za-z]+|\\.|[A-Za-z]+'*|\*\*|\S)")
 _NUMBER = re.compile(r"[0-9.]")
 _INTEGER = re.compile(r"[0-9]+\Z")
@@ -80,7 +90,7 @@ def tokens(text: str) -> list[str]:
     Raises:
         Unreadable: there are more than `MAX_TOKENS` of them.
     """
-    found = ["^" if x == "**" else x for x in _TOKEN.findall(text)]
+    found = [_ALIASES.get(x, x) for x in _TOKEN.findall(text)]
     if len(found) > MAX_TOKENS:
         raise TooLarge(f"a formula of more than {MAX_TOKENS} signs")
     return found
@@ -168,6 +178,7 @@ class _Parser:
         self._parts = list(parts)
         self._at = 0
         self._depth = 0
+        self._bars = 0
         self._point = point
         self._sign = sign
 
@@ -228,8 +239,10 @@ class _Parser:
         return total if sign > 0 else -total
 
     def _starts_factor(self, part: str) -> bool:
-        if part in (r"\rfloor", r"\rceil", r"\pm", r"\mp", r"\}", r"\%"):
+        if part in _NO_FACTOR:
             return False
+        if part == "|":  # within bars it ends them
+            return not self._bars
         return part[0].isalnum() or part in ("(", "[", "{", r"\{") or (part[0] == "\\" and len(part) > 2)
 
     def _factor(self) -> Value:
@@ -293,7 +306,7 @@ class _Parser:
     def _atom_at(self, part: str) -> Value:
         if _NUMBER.match(part):
             return self._number(part)
-        if part in ("(", "[", "{", r"\{", r"\lfloor", r"\lceil"):
+        if part in _OPEN_TO_CLOSE:
             return self._group(part)
         if part == "|":
             return self._absolute()
@@ -333,11 +346,13 @@ class _Parser:
             return Fraction(int(mpmath.floor(_real(found))))
         if opened == r"\lceil":
             return Fraction(int(mpmath.ceil(_real(found))))
-        return found
+        return abs(found) if opened == r"\lvert" else found
 
-    def _absolute(self, close: str = "|") -> Value:
+    def _absolute(self) -> Value:
+        self._bars += 1
         found = self._sum()
-        self._take(close)
+        self._bars -= 1
+        self._take("|")
         return abs(found)
 
     def _braced(self) -> Value:
@@ -360,8 +375,6 @@ class _Parser:
             return _binomial(top, self._braced())
         if name == "sqrt":
             return self._root()
-        if name in ("lvert", "vert"):
-            return self._absolute(r"\rvert" if name == "lvert" else r"\vert")
         if name in ("mathrm", "mathit", "operatorname", "rm", "mathbf") and self._peek() == "{":
             self._take()
             word = self._take()
@@ -445,8 +458,14 @@ class _Parser:
         return function, power
 
     def _argument(self) -> Value:
-        r"""What a function is applied to: a group, or the product that follows (`\sin 2x`)."""
-        if self._peek() in ("(", "[", "{"):
+        r"""What a function is applied to: a group, or the product that follows (`\sin 2x`).
+
+        A power behind round or square brackets is the function's (`\sin(x)^2`, as models write for `\sin^2 x`); one
+        behind braces, which nobody sees, is the argument's.
+        """
+        if self._peek() in ("(", "["):
+            return self._group(self._take())
+        if self._peek() == "{":
             found = self._group(self._take())
             if self._peek() == "^":
                 self._take()

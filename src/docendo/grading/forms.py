@@ -3,22 +3,22 @@ r"""Canonical forms of mathematical answers: what the answer is, apart from how 
 Runs in the grader's worker process only. `form` turns an answer into a small tree (a number, a formula, a list, a
 tuple, an interval, a matrix, an equation, ...) whose `key` is the same text for equivalent answers. Keys are an
 equivalence relation by construction: the key is a function of the answer alone, and two answers are the same when
-their keys are equal. `same` is more generous and is used against a gold answer only: it also forgives rounding where
-the gold is a rounded number, and a missing base, name or bracket where the gold shows what was meant.
+their keys are equal. What a gold answer accepts beyond that is left to `gold`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import mpmath
 
-from docendo.grading import formula, math
-from docendo.grading.formula import TooLarge, Unreadable
+from docendo.grading import arithmetic, formula
+from docendo.grading.arithmetic import TooLarge, Unreadable
+from docendo.grading.numbers import NOT_UNITS, decimals, number, without_unit
+from docendo.grading.spelling import right_side
 
 MAX_PARTS = 64
 """Elements of a list, tuple or matrix."""
@@ -90,94 +90,12 @@ def form(answer: str) -> Form:
     """Return an answer's canonical form.
 
     Args:
-        answer: as `math.spelled` leaves it.
+        answer: as `spelling.spelled` leaves it.
 
     Raises:
         Unreadable: it is not of a known form, or too large; such an answer is compared as text.
     """
     return _whole(answer, 0)
-
-
-def same(gold: str, answer: str) -> bool | None:
-    """Whether an answer is as good as the gold one; None where one of the two is not of a known form."""
-    try:
-        golds, answers = _readings(gold), _readings(answer)
-    except TooLarge:
-        return False
-    if not golds or not answers:
-        return None
-    if golds[0].kind != "eq":  # a + b = 2k says what a + b is; `2k` is then what was asked for
-        answers += [x.parts[-1] for x in answers if x.kind == "eq"]
-    return any(_alike(a, b) for a in golds for b in answers)
-
-
-def _readings(answer: str) -> list[Form]:
-    """The forms that an answer may be meant as: as it stands, and without the name that it is given."""
-    found = []
-    for text in dict.fromkeys((answer, math.right_side(answer))):
-        try:
-            found.append(form(text))
-        except TooLarge:
-            raise
-        except Unreadable:
-            continue
-    return found
-
-
-def _alike(gold: Form, answer: Form) -> bool:
-    if gold.key == answer.key:
-        return True
-    if gold.value is not None and answer.value is not None:
-        return _near(gold, answer)
-    if gold.kind == "base" and answer.kind == "n":
-        return gold.detail.partition("_")[0] == answer.detail
-    if {gold.kind, answer.kind} <= {"tuple", "matrix", "set"} and len(gold.parts) == len(answer.parts):
-        if gold.kind == answer.kind == "set":
-            return _paired(gold.parts, answer.parts)
-        if gold.kind == answer.kind and gold.detail != answer.detail:
-            return False
-        if gold.kind == "matrix" and answer.kind == "tuple" and answer.detail == "()":
-            return "1" in (gold.detail, str(len(gold.parts) // int(gold.detail))) and _in_order(gold, answer)
-        if gold.kind == "tuple" and answer.kind in ("matrix", "set"):
-            return gold.detail == "()" and _in_order(gold, answer)
-        return gold.kind == answer.kind and _in_order(gold, answer)
-    return False
-
-
-def _in_order(gold: Form, answer: Form) -> bool:
-    return all(_alike(a, b) for a, b in zip(gold.parts, answer.parts, strict=True))
-
-
-def _paired(gold: Sequence[Form], answer: Sequence[Form]) -> bool:
-    """Whether every element of one set has its own like in the other."""
-    left = list(answer)
-    for part in gold:
-        match = next((x for x in left if _alike(part, x)), None)
-        if match is None:
-            return False
-        left.remove(match)
-    return True
-
-
-def _near(gold: Form, answer: Form) -> bool:
-    """Rounding, forgiven as `math.near` says; an exact gold must be met exactly or to six decimals."""
-    with mpmath.workdps(formula.DIGITS):
-        if mpmath.im(gold.value) != 0 or mpmath.im(answer.value) != 0:
-            return False
-        pair = [_fraction(x) for x in (gold, answer)]
-    if pair[0] is None or pair[1] is None:
-        return False
-    return math.near(pair[0], pair[1], answer.decimals, rounded=gold.kind == "n" and math.is_rounded(pair[0]))
-
-
-def _fraction(node: Form) -> Fraction | None:
-    if isinstance(node.value, Fraction):
-        return node.value
-    number = mpmath.re(node.value)
-    return Fraction(mpmath.nstr(number, 30)) if 1e-30 < abs(number) < 1e30 else None
-
-
-# --- reading ------------------------------------------------------------------------------------------------------
 
 
 def _whole(text: str, depth: int) -> Form:
@@ -193,7 +111,7 @@ def _whole(text: str, depth: int) -> Form:
         return Form("union", parts=tuple(_whole(part, depth + 1) for part in united))
     text = _WORDS_BETWEEN.sub(",", text)
     listed = [part for part in _split(text, (",", ";")) if part.strip()]
-    if len(listed) > 1 and math.number(text) is None:
+    if len(listed) > 1 and number(text) is None:
         return _list(listed, depth)
     return _single(text, depth)
 
@@ -207,7 +125,7 @@ def _list(listed: Sequence[str], depth: int) -> Form:
     if len(names) == len(listed) == len(set(names)):
         values = sorted((match.group(1), match.group(2)) for match in named if match)
         return Form("tuple", "()", tuple(_single(value, depth + 1) for _, value in values))
-    return _set([_single(math.right_side(part.strip()), depth + 1) for part in listed])
+    return _set([_single(right_side(part.strip()), depth + 1) for part in listed])
 
 
 def _set(parts: Sequence[Form]) -> Form:
@@ -234,16 +152,16 @@ def _formula(text: str) -> Form:
 
 def _leaf(found: Sequence[Any]) -> Form:
     if len(found) > 1:
-        return Form("e", formula.digest(found))
-    rational = formula.exact(found[0])
+        return Form("e", arithmetic.digest(found))
+    rational = arithmetic.exact(found[0])
     if rational is not None:
         return Form("n", str(rational), value=rational)
-    return Form("v", formula.written(found[0]), value=found[0])
+    return Form("v", arithmetic.written(found[0]), value=found[0])
 
 
 def _number(text: str, depth: int) -> Form | None:
-    found = math.number(text)
-    return None if found is None else Form("n", str(found), value=found, decimals=math.decimals(text))
+    found = number(text)
+    return None if found is None else Form("n", str(found), value=found, decimals=decimals(text))
 
 
 def _infinity(text: str, depth: int) -> Form | None:
@@ -264,11 +182,10 @@ def _ratio(text: str, depth: int) -> Form | None:
     sides = text.split(":")
     if not 2 <= len(sides) <= 4 or re.search(r":\s*[0-9]{2}(?![0-9])", text):  # 11:30 is a time
         return None
-    values = [math.number(side.strip()) for side in sides]
-    if any(x is None or x <= 0 for x in values):
+    values = [x for side in sides if (x := number(side.strip())) is not None and x > 0]
+    if len(values) < len(sides):
         return None
-    first = values[0]
-    return Form("ratio", ":".join(str(x / first) for x in values if x is not None and first is not None))
+    return Form("ratio", ":".join(str(x / values[0]) for x in values))
 
 
 def _matrix(text: str, depth: int) -> Form | None:
@@ -344,24 +261,15 @@ def _related(text: str, depth: int) -> Form | None:
 
 
 def _sides(text: str) -> tuple[list[str], list[str]]:
+    """What stands between the signs of relation outside all brackets, and these signs, each in one spelling."""
     sides, signs, last = [], [], 0
-    level = 0
-    place = 0
-    for piece in _PIECE.findall(text):
-        level += (piece in _OPENERS) - (piece in _CLOSERS)
-        if level == 0 and _RELATION.fullmatch(piece):
-            sides.append(text[last:place].strip())
-            signs.append(_sign(piece))
-            last = place + len(piece)
-        place += len(piece)
+    for start, piece in _outside(text):
+        if _RELATION.fullmatch(piece):
+            sides.append(text[last:start].strip())
+            name = piece.removesuffix("slant").removesuffix("q")
+            signs.append({r"\le": "<=", r"\ge": ">=", r"\lt": "<", r"\gt": ">"}.get(name, name))
+            last = start + len(piece)
     return [*sides, text[last:].strip()], signs
-
-
-def _sign(piece: str) -> str:
-    name = piece.removesuffix("slant").removesuffix("q") if len(piece) > 3 else piece
-    return {r"\le": "<=", r"\ge": ">=", r"\lt": "<", r"\gt": ">", r"\leq": "<=", r"\geq": ">="}.get(
-        name, name
-    )
 
 
 def _equation(sides: Sequence[str], depth: int) -> Form:
@@ -382,15 +290,11 @@ def _scaled(text: str, *, positive: bool) -> str:
     found = formula.values(text)
     if len(found) == 1:
         raise Unreadable("a relation without letters")
-    with mpmath.workdps(formula.DIGITS):
+    with mpmath.workdps(arithmetic.DIGITS):
         first = abs(found[0]) if positive else found[0]
         if first == 0:
             raise Unreadable("zero at the first point")
-        return formula.digest([x / first for x in map(_inexact, found)])
-
-
-def _inexact(value: Any) -> Any:
-    return mpmath.mpf(value.numerator) / value.denominator if isinstance(value, Fraction) else value
+        return arithmetic.digest([x / first for x in map(arithmetic.inexact, found)])
 
 
 def _interval(sides: Sequence[str], signs: Sequence[str], depth: int) -> Form | None:
@@ -425,28 +329,28 @@ def _end(text: str, depth: int) -> Form | None:
 
 def _split(text: str, at: Sequence[str]) -> list[str]:
     """Split at the given signs where they stand outside all brackets."""
-    parts, level, last, place = [], 0, 0, 0
-    for piece in _PIECE.findall(text):
-        if piece in _OPENERS:
-            level += 1
-        elif piece in _CLOSERS:
-            level -= 1
-        elif level == 0 and piece in at:
-            parts.append(text[last:place])
-            last = place + len(piece)
-        place += len(piece)
+    parts, last = [], 0
+    for start, piece in _outside(text):
+        if piece in at:
+            parts.append(text[last:start])
+            last = start + len(piece)
     return [*parts, text[last:]]
+
+
+def _outside(text: str) -> Iterator[tuple[int, str]]:
+    """The pieces outside all brackets, each with its place."""
+    level = 0
+    for match in _PIECE.finditer(text):
+        level += (match.group() in _OPENERS) - (match.group() in _CLOSERS)
+        if level == 0:
+            yield match.start(), match.group()
 
 
 def _trimmed(text: str) -> str:
     """Without the marks around an answer and the unit behind it."""
     text = text.strip().strip("$").strip().rstrip(".,;")
-    text = math.without_unit(text)
+    text = without_unit(text)
     unit = _SPACED_UNIT.search(text)
-    if (
-        unit
-        and not math.NOT_UNITS.search(unit.group())
-        and re.search(r"[0-9)}\]]|\\pi", text[: unit.start()])
-    ):
+    if unit and not NOT_UNITS.search(unit.group()) and re.search(r"[0-9)}\]]|\\pi", text[: unit.start()]):
         text = text[: unit.start()]
     return re.sub(r"\s*(?:%|\\%)$", "", text).strip()

@@ -19,29 +19,11 @@ from typing import Any, NoReturn
 
 import mpmath
 
-from docendo.errors import DocendoError
+from docendo.grading import arithmetic
+from docendo.grading.arithmetic import DIGITS, MAX_BITS, TooLarge, Unreadable, Value
 
-DIGITS = 50
-"""Decimal digits of the arithmetic, where it is not exact."""
 MAX_TOKENS = 600
 MAX_DEPTH = 40
-MAX_BITS = 20_000
-"""Of an exact number; what would be larger is computed with `DIGITS` digits."""
-MAX_POWER = 100_000
-"""The largest exponent, and the largest power of e that a result may have."""
-MAX_FACTORIAL = 500
-
-Value = Any
-"""A `Fraction` where arithmetic is exact, else mpmath's `mpf` or `mpc`."""
-
-
-class Unreadable(DocendoError):
-    """A text that is no formula; its answer is compared as text, or by math-verify."""
-
-
-class TooLarge(Unreadable):
-    """A formula that is too large to read or compute; its answer is compared as text only."""
-
 
 _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "sin": mpmath.sin,
@@ -57,10 +39,11 @@ _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "arccos": mpmath.acos,
     "arctan": mpmath.atan,
     "ln": mpmath.log,
+    "log": mpmath.log,
     "exp": mpmath.exp,
 }
 _INVERSES = {"sin": mpmath.asin, "cos": mpmath.acos, "tan": mpmath.atan}
-_NAMES = sorted([*_FUNCTIONS, "sqrt", "log", "pi", "infty"], key=len, reverse=True)
+_NAMES = sorted([*_FUNCTIONS, "sqrt", "pi", "infty"], key=len, reverse=True)
 _GREEK_NAMES = """
     alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau upsilon
     phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell
@@ -112,63 +95,8 @@ def values(text: str, sign: int = 1) -> list[Value]:
             found = [_Parser(parts, point, sign).value() for point in range(3)]
         except (ArithmeticError, ValueError, TypeError) as error:
             raise Unreadable(f"no value: {error}") from None
-        same = all(_close(found[0], other) for other in found[1:])
+        same = all(arithmetic.close(found[0], other) for other in found[1:])
         return found[:1] if same else found
-
-
-def exact(value: Value) -> Fraction | None:
-    """Return the rational number that a value is, also where it was computed through irrational ones."""
-    if isinstance(value, Fraction):
-        return value
-    with mpmath.workdps(DIGITS):
-        real, imaginary = mpmath.re(value), mpmath.im(value)
-        size = abs(value)
-        if size < mpmath.mpf(10) ** (8 - DIGITS):
-            return Fraction(0)
-        if abs(imaginary) > size * mpmath.mpf(10) ** (10 - DIGITS) or not 1e-15 < size < 1e15:
-            return None
-        near = Fraction(mpmath.nstr(real, DIGITS, strip_zeros=False)).limit_denominator(10**6)
-        return near if abs(_float(near) - real) < size * mpmath.mpf(10) ** (10 - DIGITS) else None
-
-
-def written(value: Value) -> str:
-    """Return a value's first twelve digits, the same for equal values however they were computed."""
-    with mpmath.workdps(DIGITS):
-        number = _float(value)
-        size = abs(number)
-        parts = []
-        for part in (mpmath.re(number), mpmath.im(number)):
-            tiny = abs(part) <= size * mpmath.mpf(10) ** (12 - DIGITS)
-            parts.append("0" if tiny else mpmath.nstr(part, 12, min_fixed=-4, max_fixed=13))
-        return parts[0] if parts[1] == "0" else f"{parts[0]}{'' if parts[1][0] == '-' else '+'}{parts[1]}i"
-
-
-def digest(found: Sequence[Value]) -> str:
-    """Return sixteen hexadecimal digits that stand for the values of a formula with letters."""
-    return hashlib.sha256(";".join(map(written, found)).encode()).hexdigest()[:16]
-
-
-def _close(one: Value, other: Value) -> bool:
-    if isinstance(one, Fraction) and isinstance(other, Fraction):
-        return one == other
-    a, b = _float(one), _float(other)
-    return bool(abs(a - b) <= max(abs(a), abs(b)) * mpmath.mpf(10) ** (12 - DIGITS))
-
-
-def _float(value: Value) -> Any:
-    if isinstance(value, Fraction):
-        return mpmath.mpf(value.numerator) / value.denominator
-    return value
-
-
-def _checked(value: Value) -> Value:
-    """The value if it is finite and of bearable size, rounded where its exact form would grow too long."""
-    if isinstance(value, Fraction):
-        bits = max(value.numerator.bit_length(), value.denominator.bit_length())
-        return value if bits <= MAX_BITS else _float(value)
-    if not mpmath.isfinite(value):
-        raise Unreadable("an infinite value")
-    return value
 
 
 class _Parser:
@@ -214,7 +142,7 @@ class _Parser:
         while self._peek() in ("+", "-", r"\pm", r"\mp"):
             sign = self._signed()
             part = self._product()
-            total = _checked(_add(total, part if sign > 0 else -part))
+            total = arithmetic.add(total, part if sign > 0 else -part)
         return total
 
     def _signed(self) -> int:
@@ -228,12 +156,12 @@ class _Parser:
         while part := self._peek():
             if part in _TIMES:
                 self._take()
-                total = _multiply(total, self._factor())
+                total = arithmetic.multiply(total, self._factor())
             elif part in _OVER:
                 self._take()
-                total = _divide(total, self._factor())
+                total = arithmetic.divide(total, self._factor())
             elif self._starts_factor(part):
-                total = _multiply(total, self._power())
+                total = arithmetic.multiply(total, self._power())
             else:
                 break
         return total if sign > 0 else -total
@@ -267,13 +195,13 @@ class _Parser:
         if not (_INTEGER.match(top) and _INTEGER.match(bottom)) or not 0 < int(top) < int(bottom):
             return self._power()
         self._at += length
-        return _checked(Fraction(int(ahead[0])) + Fraction(int(top), int(bottom)))
+        return arithmetic.checked(Fraction(int(ahead[0])) + Fraction(int(top), int(bottom)))
 
     def _power(self) -> Value:
         base = self._postfix()
         if self._peek() == "^":
             self._take()
-            return _power(base, self._exponent())
+            return arithmetic.power(base, self._exponent())
         return base
 
     def _exponent(self) -> Value:
@@ -284,7 +212,7 @@ class _Parser:
         base = self._postfix()
         if self._peek() == "^":
             self._take()
-            base = _power(base, self._exponent())
+            base = arithmetic.power(base, self._exponent())
         self._depth -= 1
         return base if sign > 0 else -base
 
@@ -292,9 +220,7 @@ class _Parser:
         found = self._atom()
         while self._peek() == "!":
             self._take()
-            if not isinstance(found, Fraction) or found.denominator != 1 or not 0 <= found <= MAX_FACTORIAL:
-                raise TooLarge("a factorial that is too large or not of an integer")
-            found = Fraction(int(mpmath.fac(int(found)))) if found < 18 else _factorial(int(found))
+            found = arithmetic.factorial(found)
         return found
 
     def _atom(self) -> Value:
@@ -321,7 +247,7 @@ class _Parser:
         if len(part) > MAX_BITS // 4:
             raise TooLarge("a number of too many digits")
         number = Fraction(part)
-        if self._peek() in (r"\overline", r"\bar") and "." in part + self._peek(-1):
+        if self._peek() in (r"\overline", r"\bar") and "." in part:
             return self._repeating(number, part)
         if self._peek() == "." and self._peek(1) in (r"\overline", r"\bar"):
             self._take()
@@ -334,7 +260,7 @@ class _Parser:
         self._take("{")
         digits = self._take()
         self._take("}")
-        if not _INTEGER.match(digits) or len(digits) > 100 or "." not in part:
+        if not _INTEGER.match(digits) or len(digits) > 100:
             raise Unreadable("a repeating decimal of no digits")
         places = len(part) - part.index(".") - 1
         return start + Fraction(int(digits), (10 ** len(digits) - 1) * 10**places)
@@ -343,9 +269,9 @@ class _Parser:
         found = self._sum()
         self._take(_OPEN_TO_CLOSE[opened])
         if opened == r"\lfloor":
-            return Fraction(int(mpmath.floor(_real(found))))
+            return arithmetic.floor(found)
         if opened == r"\lceil":
-            return Fraction(int(mpmath.ceil(_real(found))))
+            return arithmetic.ceiling(found)
         return abs(found) if opened == r"\lvert" else found
 
     def _absolute(self) -> Value:
@@ -369,10 +295,10 @@ class _Parser:
     def _command(self, name: str) -> Value:
         if name in ("frac", "dfrac", "tfrac", "cfrac"):
             top = self._braced()
-            return _divide(top, self._braced())
+            return arithmetic.divide(top, self._braced())
         if name in ("binom", "dbinom", "tbinom"):
             top = self._braced()
-            return _binomial(top, self._braced())
+            return arithmetic.binomial(top, self._braced())
         if name == "sqrt":
             return self._root()
         if name in ("mathrm", "mathit", "operatorname", "rm", "mathbf") and self._peek() == "{":
@@ -430,25 +356,20 @@ class _Parser:
             raise Unreadable("an infinite value")
         if name == "sqrt":
             return self._root()
-        base = None
+        base: Value = Fraction(10)
         if name == "log" and self._peek() == "_":
             self._take()
             base = self._braced()
         function, power = self._function(name)
-        if base is None and name == "log":
-            base = Fraction(10)
-        argument = self._argument()
-        found = (
-            mpmath.log(_float(argument)) / mpmath.log(_float(base))
-            if name == "log"
-            else function(_float(argument))
-        )
-        found = _checked(found)
-        return found if power is None else _power(found, power)
+        found = function(arithmetic.inexact(self._argument()))
+        if name == "log":
+            found /= mpmath.log(arithmetic.inexact(base))
+        found = arithmetic.checked(found)
+        return found if power is None else arithmetic.power(found, power)
 
     def _function(self, name: str) -> tuple[Callable[[Any], Any], Value]:
         r"""The function and the power that its value is raised to: `\sin^2 x`, `\tan^{-1} x`."""
-        function = _FUNCTIONS.get(name, mpmath.log)
+        function = _FUNCTIONS[name]
         if self._peek() != "^":
             return function, None
         self._take()
@@ -469,13 +390,13 @@ class _Parser:
             found = self._group(self._take())
             if self._peek() == "^":
                 self._take()
-                found = _power(found, self._exponent())
+                found = arithmetic.power(found, self._exponent())
             return found
         found = self._factor()
         while (part := self._peek()) and self._starts_factor(part) and part not in ("(", "[", r"\{"):
             if part.lstrip("\\") in _NAMES and part.lstrip("\\") != "pi" and part.lstrip("\\") != "sqrt":
                 break
-            found = _multiply(found, self._power())
+            found = arithmetic.multiply(found, self._power())
         return found
 
     def _root(self) -> Value:
@@ -488,77 +409,7 @@ class _Parser:
             argument = self._number(self._take())
         else:
             argument = self._braced()
-        return _power(argument, _divide(Fraction(1), order))
-
-
-def _add(one: Value, other: Value) -> Value:
-    if isinstance(one, Fraction) and isinstance(other, Fraction):
-        return one + other
-    return _float(one) + _float(other)
-
-
-def _multiply(one: Value, other: Value) -> Value:
-    if isinstance(one, Fraction) and isinstance(other, Fraction):
-        return _checked(one * other)
-    return _checked(_float(one) * _float(other))
-
-
-def _divide(one: Value, other: Value) -> Value:
-    if other == 0:
-        raise Unreadable("a division by zero")
-    if isinstance(one, Fraction) and isinstance(other, Fraction):
-        return _checked(one / other)
-    return _checked(_float(one) / _float(other))
-
-
-def _real(value: Value) -> Any:
-    number = _float(value)
-    if mpmath.im(number) != 0 or abs(number) > 1e30:
-        raise TooLarge("rounding what is too large or not real")
-    # A value that was computed may miss an integer by its last digits.
-    nearest = mpmath.nint(mpmath.re(number))
-    return nearest if abs(nearest - number) < mpmath.mpf(10) ** (15 - DIGITS) else mpmath.re(number)
-
-
-def _power(base: Value, exponent: Value) -> Value:
-    if isinstance(exponent, Fraction) and exponent.denominator == 1 and isinstance(base, Fraction):
-        bits = max(base.numerator.bit_length(), base.denominator.bit_length())
-        if base == 0 and exponent <= 0:
-            raise Unreadable("zero to a power that is not positive")
-        if abs(exponent) * bits <= MAX_BITS:
-            return base**exponent.numerator
-    if base == 0:
-        return Fraction(0)
-    number, power = _float(base), _float(exponent)
-    if abs(power) > MAX_POWER or abs(power * mpmath.log(abs(number))) > MAX_POWER:
-        raise TooLarge("a power that is too large")
-    root = exponent.denominator if isinstance(exponent, Fraction) else 0
-    if root % 2 == 1 and root > 1 and mpmath.im(number) == 0 and mpmath.re(number) < 0:
-        # The real root, as school has it: the cube root of -8 is -2.
-        sign = -1 if exponent.numerator % 2 else 1
-        return _checked(sign * mpmath.power(-mpmath.re(number), power))
-    found = _checked(mpmath.power(number, power))
-    if root == 2 and isinstance(base, Fraction) and base > 0:
-        rational = exact(found)
-        return found if rational is None or rational**2 != base**exponent.numerator else rational
-    return found
-
-
-def _factorial(n: int) -> Fraction:
-    total = 1
-    for i in range(2, n + 1):
-        total *= i
-    return Fraction(total)
-
-
-def _binomial(top: Value, bottom: Value) -> Value:
-    whole = isinstance(top, Fraction) and isinstance(bottom, Fraction)
-    if not whole or top.denominator != 1 or bottom.denominator != 1 or not 0 <= bottom <= MAX_FACTORIAL:
-        raise TooLarge("a binomial coefficient that is too large or not of integers")
-    found = Fraction(1)
-    for i in range(int(bottom)):
-        found = _checked(found * (top - i) / (i + 1))
-    return found
+        return arithmetic.power(argument, arithmetic.divide(Fraction(1), order))
 
 
 def _at_point(name: str, point: int) -> Fraction:

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import re
 
+from docendo.grading.numbers import DECIMAL
+
 END = 4_000
 """Characters at a text's end that are looked at."""
 
-_NUMBER = r"(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+)"
 NUMBER = re.compile(
-    rf"(?:(?:(?<=[\s(=:$])|^)[-−](?=[\\$0-9.]))?\\?\$?\s?(?:{_NUMBER}?\\[dt]?frac\{{[^{{}}]{{1,99}}\}}\{{[^{{}}]{{1,99}}\}}"
-    rf"|{_NUMBER}(?:\s[0-9]+/[0-9]+|\s?/\s?[0-9]+)?)(?:\s?\\?%)?"
+    rf"(?:(?:(?<=[\s(=:$])|^)[-−](?=[\\$0-9.]))?\\?\$?\s?(?:{DECIMAL}?\\[dt]?frac\{{[^{{}}]{{1,99}}\}}\{{[^{{}}]{{1,99}}\}}"
+    rf"|{DECIMAL}(?:\s[0-9]+/[0-9]+|\s?/\s?[0-9]+)?)(?:\s?\\?%)?"
 )
 """A number within prose, with its sign, currency and percent sign."""
 _CLOSING = re.compile(r"\s*(?:\\\]|\\\)|\$\$|`{3}\w*|[*_]{1,3}|-{3,}|\\end\{\w{1,20}\*?\}|\s)\s*")
 _UNFINISHED = re.compile(r"(?:[-+*/=<>^_(\[{,]|\\[A-Za-z]*)\s*$")
-_SPAN = re.compile(r"\$([^$\n]{1,999})\$|\\\(([^\n]{1,999}?)\\\)")
+SPAN = re.compile(r"\$([^$\n]{1,999})\$|\\\(([^\n]{1,999}?)\\\)")
+"""Mathematics within prose, between dollar signs or escaped brackets."""
+"""Mathematics within prose, between dollar signs or `\\(` and `\\)`."""
 _FORMULA = re.compile(r"\\[A-Za-z]|[=^_]|^\s*[-(\[]{0,2}[0-9A-Za-z.]{1,9}\s*(?:[-+*/,)]|$)")
 _WORDS = re.compile(r"[A-Za-z]{2,}\s+[A-Za-z]{2,}")
 # "in 4 hours", "for the first 2 months", "horse #12": a circumstance, where another number is the answer.
@@ -110,7 +113,7 @@ def _last_statement(end: str) -> str:
 
 def _span(line: str) -> str | None:
     """A formula between dollar signs that ends the statement; not what merely stands between two prices."""
-    spans = list(_SPAN.finditer(line))
+    spans = list(SPAN.finditer(line))
     if not spans or NUMBER.search(line, spans[-1].end()):
         return None
     inside = str(spans[-1].group(1) or spans[-1].group(2))

@@ -1,8 +1,8 @@
 """The grader's worker process: answers questions about mathematical answers, one JSON line each.
 
 Started by `judge.py` as `python -m docendo.grading.worker`. What models wrote is handed to a parser of our own
-(`forms.py`) and, where that cannot read it, to math-verify's, which is large, slow and not ours: so both run here,
-where the kernel ends a question that takes too much processor time or memory, and where an audit hook refuses to
+(`forms.py`, `gold.py`) and, where that cannot read it, to math-verify's, which is large, slow and not ours: so both run
+here, where the kernel ends a question that takes too much processor time or memory, and where an audit hook refuses to
 compile or run a text as a program. The process ends with its stdin, also in the middle of a question.
 
 A line in is `["key", text]` or `["same", gold, answer]`; a line out is `{"answer": ...}`, or `{"failed": reason}`, or
@@ -61,7 +61,7 @@ def _listen(lines: queue.SimpleQueue[bytes]) -> None:
 def _reply(question: Sequence[str]) -> dict[str, Any]:
     global _shut
     try:
-        from docendo.grading import forms, formula  # noqa: F401 (imported before the clock starts)
+        from docendo.grading import gold  # imported before the clock starts
     except ImportError as error:
         return {"broken": str(error)}
     try:
@@ -69,7 +69,7 @@ def _reply(question: Sequence[str]) -> dict[str, Any]:
         _shut = True
         if question[0] == "key":
             return {"answer": _key(question[1])}
-        found = forms.same(question[1], question[2])
+        found = gold.same(question[1], question[2])
         if found is not None:
             return {"answer": found}
         _shut = False
@@ -91,7 +91,7 @@ def _reply(question: Sequence[str]) -> dict[str, Any]:
 
 def _key(text: str) -> str | None:
     from docendo.grading import forms
-    from docendo.grading.formula import Unreadable
+    from docendo.grading.arithmetic import Unreadable
 
     try:
         return forms.form(text).key

@@ -44,8 +44,8 @@ from docendo.grading import answer_key, grade
 from docendo.models.gateway import Gateway
 from docendo.models.resolve import opened
 from docendo.prompts import Prompts
-from docendo.solve.arms import Cost, Facts, gather
 from docendo.solve.choose import majority
+from docendo.solve.facts import Cost, Facts, gather
 from docendo.solve.plan import Settings
 from docendo.solve.run import Run, resume
 from docendo.stats import Interval, paired_difference

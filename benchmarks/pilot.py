@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from docendo.pilot.reckon import full_gain, full_lessons
-from docendo.solve.arms import Facts, gather
+from docendo.solve.facts import Facts, gather
 from docendo.stats import Interval
 from docendo.store import Store
 

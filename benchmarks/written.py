@@ -44,7 +44,7 @@ from docendo.models.scripted import ScriptedModel
 from docendo.prompts import Prompts
 from docendo.schoolhouse.reading import GOOD, SORTS, Reader, held_out
 from docendo.schoolhouse.world import World
-from docendo.solve.arms import Cost, Facts
+from docendo.solve.facts import Cost, Facts
 from docendo.solve.plan import Settings
 from docendo.solve.run import Run, resume
 from docendo.stats import paired_difference

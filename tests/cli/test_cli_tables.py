@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from docendo.cli.tables import show_summary, verdicts
-from docendo.solve.arms import ARMS, Arm, Cost, Summary, Table
+from docendo.solve.arms import ARMS, Arm, Table
+from docendo.solve.facts import Cost
+from docendo.solve.summary import Summary
 from docendo.stats import Interval
 
 AHEAD = Interval(0.04, 0.01, 0.07, 96, 48)

@@ -12,8 +12,8 @@ from typing import Any
 
 from docendo.models.scripted import ScriptedModel
 from docendo.report import write_report
-from docendo.solve.arms import Summary, summarise
 from docendo.solve.run import score, solve
+from docendo.solve.summary import Summary, summarise
 from docendo.store import Store
 from docendo.types import Call, Example, Problem
 

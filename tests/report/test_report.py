@@ -16,8 +16,8 @@ from report_runs import HOSTILE, Page, fit, make, page_of, problem, rows_of, sum
 from docendo.errors import ModelError, StoreError
 from docendo.report import write_report
 from docendo.report.stories import MARKS, collect
-from docendo.solve.arms import summarise
 from docendo.solve.plan import Settings
+from docendo.solve.summary import summarise
 from docendo.store import Store
 from docendo.types import Call, Example, Reply
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from docendo.solve.arms import Cost, Facts
 from docendo.solve.choose import choose
 from docendo.solve.curves import Point, curves
+from docendo.solve.facts import Cost, Facts
 from docendo.types import Example, Grade, GradeState, Lesson, Problem, ScoredLesson
 
 RULES = {"sc": "maj", "max": "max", "sum": "sum", "avg": "avg"}

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from docendo.solve.arms import Facts
+from docendo.solve.facts import Facts
 from docendo.study.measures import calibration, doubt, exam_sizes, follow, ranking
 from docendo.study.read import Data, Exams, lesson_scores, rescored, unscored
 from docendo.types import Problem

@@ -16,7 +16,7 @@ from docendo.cli.story import tell
 from docendo.cli.tables import show_summary
 from docendo.cli.words import many, one_line, plain
 from docendo.errors import DataError
-from docendo.solve.arms import summarise
+from docendo.solve.summary import summarise
 from docendo.store import RunView, Store
 from docendo.types import Choice, Problem
 

@@ -23,11 +23,11 @@ from docendo.cli.story import tell_lessons
 from docendo.cli.tables import show_bill, show_summary, state_lines, stopped_lines
 from docendo.cli.words import duration, one_line, plain
 from docendo.errors import ConfigError
-from docendo.solve.arms import Summary
 from docendo.solve.forecast import forecast
 from docendo.solve.run import Run, planned, resume
 from docendo.solve.run import score as score_lessons
 from docendo.solve.run import solve as solve_problems
+from docendo.solve.summary import Summary
 from docendo.solve.work import Watch
 from docendo.store import RunView
 

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from docendo.cli.ink import dim, mark
 from docendo.cli.words import many, one_line, percent, plain
-from docendo.solve.arms import ENDED
 from docendo.solve.choose import AnswerGroup, answer_groups
+from docendo.solve.summary import ENDED
 from docendo.store import DecisionRow, ExamRow, ProblemRecord
 from docendo.types import Grade, Problem, ScoredLesson, Sitting
 

@@ -14,9 +14,9 @@ from rich.text import Text
 
 from docendo.cli.ink import dim
 from docendo.cli.words import amount, listed, many, one_line, percent, points, span
-from docendo.solve.arms import Summary
 from docendo.solve.arms import Table as Arms
 from docendo.solve.spent import Bill
+from docendo.solve.summary import Summary
 from docendo.stats import Interval
 
 _WIDE = 72  # columns that the whole tables need

@@ -15,8 +15,9 @@ from docendo.grading import grade
 from docendo.models.budget import currency_of
 from docendo.pilot.controls import Condition, recorded
 from docendo.pilot.reckon import Full, Load, full_gain, reckon
-from docendo.solve.arms import Facts, Summary, summarise
+from docendo.solve.facts import Facts
 from docendo.solve.plan import Settings
+from docendo.solve.summary import Summary, summarise
 from docendo.stats import Interval, mean_ci, paired_difference
 from docendo.store import ExamRow, RunView
 from docendo.types import Problem

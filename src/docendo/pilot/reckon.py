@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from docendo.models.budget import money
 from docendo.models.spec import Prices
-from docendo.solve.arms import Facts
 from docendo.solve.curves import thinned
+from docendo.solve.facts import Facts
 from docendo.solve.plan import weights_of
 from docendo.solve.road import MOST_EXTRA_SAMPLES
 from docendo.stats import Interval, function_ci, mean_ci

@@ -1,6 +1,6 @@
 """Building the report's one file: what goes on the page, and that it is safe and complete on its own.
 
-The figures come from `solve.arms` and `solve.curves`, their wording from `words`, tables, plots and the
+The figures come from `solve.summary` and `solve.curves`, their wording from `words`, tables, plots and the
 problems' stories from the modules named so; layout and looks are in page.html.j2, report.css and report.js.
 """
 
@@ -23,9 +23,9 @@ from docendo import __version__
 from docendo.errors import StoreError
 from docendo.report import plots, stories, tables, words
 from docendo.report.numbers import count, millions, percent, points, step, tick, times
-from docendo.solve.arms import summarise
 from docendo.solve.curves import SUBSETS, curves
 from docendo.solve.spent import bill
+from docendo.solve.summary import summarise
 from docendo.store import RunView, Store
 
 HERE = Path(__file__).parent

@@ -1,6 +1,6 @@
 """The report's plots, drawn here as SVG so that the page needs no library.
 
-What is drawn is decided in `solve.curves` and `solve.arms`. Lines carry their names at their ends instead of
+What is drawn is decided in `solve.curves` and `solve.summary`. Lines carry their names at their ends instead of
 a legend; dashes tell them apart where colours do not.
 """
 
@@ -14,8 +14,8 @@ from markupsafe import Markup
 from docendo.report.numbers import count, percent, plural, tick
 from docendo.report.svg import Scale, linear, logarithmic, path, tag, ticks
 from docendo.report.words import LABELS
-from docendo.solve.arms import Summary
 from docendo.solve.curves import Point
+from docendo.solve.summary import Summary
 
 WIDTH, HEIGHT = 460, 330
 LEFT, RIGHT, TOP, BOTTOM = 46, 78, 14, 44

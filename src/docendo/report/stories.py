@@ -26,8 +26,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from docendo.solve.arms import Summary
 from docendo.solve.choose import AnswerGroup, answer_groups
+from docendo.solve.summary import Summary
 from docendo.store import ExamRow, ProblemRecord, RunView, SampleRow
 from docendo.types import Grade, GradeState, ScoredLesson
 

@@ -10,8 +10,9 @@ from markupsafe import Markup
 from docendo.report import words
 from docendo.report.svg import bar, ticks
 from docendo.report.words import LABELS
-from docendo.solve.arms import ARMS, Arm, Summary, Table
+from docendo.solve.arms import ARMS, Arm, Table
 from docendo.solve.curves import Point
+from docendo.solve.summary import Summary
 from docendo.stats import Interval
 
 # The comparisons that a run is made for come first; the others are looked at, not concluded from.

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from docendo.report.numbers import count, millions, percent, plural, points
-from docendo.solve.arms import Facts, Summary
+from docendo.solve.facts import Facts
 from docendo.solve.plan import Settings
+from docendo.solve.summary import Summary
 from docendo.stats import Interval
 from docendo.store import RunView
 from docendo.types import GradeState

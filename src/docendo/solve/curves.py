@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from docendo.solve.arms import LESSON_ARMS, Cost, Facts
 from docendo.solve.choose import _SAME
+from docendo.solve.facts import LESSON_ARMS, Cost, Facts
 from docendo.stats import Interval, mean_ci
 
 Floats = NDArray[np.float64]
@@ -31,7 +31,7 @@ MOST_SHORT = 0.1
 class Point:
     """One arm with `lessons` samples a problem: its accuracy, and its mean cost a problem.
 
-    `cost` is tokens computed times parameters, as in `arms`: the teacher's prompt and samples and, for the
+    `cost` is tokens computed times parameters, as in `facts`: the teacher's prompt and samples and, for the
     arms that examine lessons, the exams of the distinct lessons among those samples.
     """
 

@@ -23,13 +23,13 @@ from docendo.models.base import Model
 from docendo.models.budget import StopCondition, budget_of
 from docendo.models.gateway import Gateway
 from docendo.models.resolve import opened
-from docendo.solve.arms import Summary, summarise
 from docendo.solve.config import configured
 from docendo.solve.debug import check_debuggable
 from docendo.solve.judge import Judge
 from docendo.solve.plan import Settings
 from docendo.solve.road import Road, Solved
 from docendo.solve.spent import Bill, bill
+from docendo.solve.summary import Summary, summarise
 from docendo.solve.work import Around, Watch, create, names_of, prices_of, specs_of, styles_of, work_on
 from docendo.store import RunView, Store
 from docendo.types import Example, Problem

@@ -1,6 +1,6 @@
 """What a run was asked to pay: calls, tokens and money by model and purpose, read from the store.
 
-What an arm *would* cost alone is in `arms`; this is the bill, failed calls included.
+What an arm *would* cost alone is in `facts`; this is the bill, failed calls included.
 """
 
 from __future__ import annotations

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from docendo.solve.arms import Cost, Facts, Table, table
+from docendo.solve.arms import Table, table
 from docendo.solve.curves import Point, curves
+from docendo.solve.facts import Cost, Facts
 from docendo.stats import Interval, mean_ci, paired_difference
 from docendo.study.intervals import negated
 from docendo.study.measures import (

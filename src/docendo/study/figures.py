@@ -10,7 +10,7 @@ from markupsafe import Markup
 from docendo.report.numbers import percent, points, step, tick
 from docendo.report.plots import all_plots
 from docendo.report.svg import linear, tag, ticks
-from docendo.solve.arms import Summary
+from docendo.solve.summary import Summary
 from docendo.stats import Interval
 from docendo.study.analyse import Results
 from docendo.study.plan import PRIMARY

@@ -18,8 +18,8 @@ from docendo.errors import DataError
 from docendo.models.base import TellsLikelihood, telling
 from docendo.models.resolve import opened
 from docendo.prompts import Prompts, styles_for
-from docendo.solve.arms import Cost, gather
 from docendo.solve.choose import choose
+from docendo.solve.facts import Cost, gather
 from docendo.solve.plan import Settings
 from docendo.solve.run import Run
 from docendo.stats import within_auc

@@ -12,7 +12,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from docendo.solve.arms import Facts
+from docendo.solve.facts import Facts
 from docendo.stats import Interval, mean_ci, paired_difference, within_auc
 from docendo.study.intervals import auc_ci, ratio_ci
 from docendo.study.plan import BOOTSTRAP_DRAWS

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from docendo.solve.arms import Facts, gather
 from docendo.solve.choose import choose
+from docendo.solve.facts import Facts, gather
 from docendo.solve.run import Run
 from docendo.types import Example, Grade, GradeState, Lesson, Problem, ScoredLesson
 

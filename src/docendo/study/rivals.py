@@ -21,8 +21,8 @@ from docendo.errors import DataError, StoreError
 from docendo.models.gateway import Gateway
 from docendo.models.resolve import opened, shipped
 from docendo.prompts import AUTO, Prompts
-from docendo.solve.arms import Cost
 from docendo.solve.choose import majority
+from docendo.solve.facts import Cost
 from docendo.solve.judge import Judge
 from docendo.solve.plan import Settings
 from docendo.solve.run import Run

@@ -16,7 +16,7 @@ from docendo.data import load_problems
 from docendo.errors import DataError
 from docendo.exams.select import ProblemPool
 from docendo.models.spec import ModelSpec
-from docendo.solve.arms import gather
+from docendo.solve.facts import gather
 from docendo.solve.plan import Settings
 from docendo.solve.run import Run, continued, new_run, planned
 from docendo.solve.work import Around

@@ -15,7 +15,7 @@ from docendo.cli import main
 from docendo.cli.arguments import parser
 from docendo.cli.tuning import FORMS, OPTIONS, given
 from docendo.tune import export
-from docendo.tune.pairs import PairSettings
+from docendo.tune.pairset import PairSettings
 from docendo.tune.plan import TuneSettings
 from docendo.tune.train import TrainSettings
 

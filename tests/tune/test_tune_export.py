@@ -16,7 +16,8 @@ from tune_world import candidate, problem
 from docendo.errors import ConfigError, DataError
 from docendo.models.resolve import SHIPPED
 from docendo.tune.export import FORMS, export
-from docendo.tune.pairs import PairSet, PairSettings, pairs_among, pairs_from
+from docendo.tune.pairs import pairs_among, pairs_from
+from docendo.tune.pairset import PairSet, PairSettings
 from docendo.types import Prompt
 
 CHAT: Prompt = (("system", "Teach."), ("user", "How many?"))

@@ -24,12 +24,10 @@ from docendo.tune.pairs import (
     WITHIN_MARGIN,
     WITHIN_NOISE,
     WRONG,
-    PairSet,
-    PairSettings,
     pairs_among,
     pairs_from,
-    pairs_of,
 )
+from docendo.tune.pairset import PairSet, PairSettings, pairs_of
 from docendo.tune.read import standard_error, studied
 from docendo.types import Example, Problem
 

@@ -24,7 +24,8 @@ from docendo.models.engine import Engine
 from docendo.models.engine.text import Text
 from docendo.models.resolve import SHIPPED
 from docendo.tune.encode import base_of, encoder_of
-from docendo.tune.pairs import PairSet, pairs_from
+from docendo.tune.pairs import pairs_from
+from docendo.tune.pairset import PairSet
 from docendo.tune.train import Step, Trained, TrainSettings, train
 
 TEACHER = SHIPPED / "teacher"

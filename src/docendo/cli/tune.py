@@ -28,7 +28,8 @@ from docendo.solve.run import new_folder, planned
 from docendo.solve.work import Watch
 from docendo.tune.evaluate import Change
 from docendo.tune.outlook import outlook
-from docendo.tune.pairs import PairSet, pairs_from
+from docendo.tune.pairs import pairs_from
+from docendo.tune.pairset import PairSet
 from docendo.tune.plan import FILE as PLAN
 from docendo.tune.plan import Plan, recast
 from docendo.tune.run import go_on, plan_of

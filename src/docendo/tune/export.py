@@ -15,7 +15,7 @@ from typing import Any
 
 from docendo.errors import ConfigError, DataError
 from docendo.tune.files import explained
-from docendo.tune.pairs import Pair, PairSet, Scored
+from docendo.tune.pairset import Pair, PairSet, Scored
 from docendo.tune.read import Side
 from docendo.types import Prompt
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from docendo.errors import ModelError
 from docendo.tune.files import read_json, write_json
-from docendo.tune.pairs import PairSet, pairs_of
+from docendo.tune.pairset import PairSet, pairs_of
 from docendo.tune.train import LAUNCHED, Step, TrainSettings, TrainWatch, steps_of, train
 
 JOB, OUTPUT = "launch.json", "launch.log"

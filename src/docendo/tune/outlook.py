@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from docendo.tune.pairs import PairSet
+from docendo.tune.pairset import PairSet
 from docendo.tune.plan import Plan
 
 

@@ -19,7 +19,7 @@ from docendo.report.numbers import count, percent, plural, points
 from docendo.report.svg import linear, path, tag
 from docendo.tune.balance import digest
 from docendo.tune.files import write_text
-from docendo.tune.pairs import Pair, PairSet
+from docendo.tune.pairset import Pair, PairSet
 from docendo.tune.plan import Plan
 from docendo.tune.train import Step
 from docendo.tune.tuned import Round, Tuned

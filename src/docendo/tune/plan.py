@@ -1,6 +1,6 @@
 """The plan of a tuning: what is done with the pairs, how often, and how it is judged; checked before anything is.
 
-How pairs are made is `pairs.PairSettings`, how a teacher is trained `train.TrainSettings`, how it teaches and is
+How pairs are made is `pairset.PairSettings`, how a teacher is trained `train.TrainSettings`, how it teaches and is
 examined `solve.plan.Settings`. A plan is kept in the tuning's folder, so that it can be gone on with from there alone.
 """
 
@@ -19,7 +19,7 @@ from docendo.solve.config import configured
 from docendo.solve.plan import Settings, nearest
 from docendo.tune.export import FILES, FORMS, SHAPES
 from docendo.tune.files import read_json, write_json
-from docendo.tune.pairs import PairSettings
+from docendo.tune.pairset import PairSettings
 from docendo.tune.train import TrainSettings
 
 FILE, FORMAT = "tune.json", 1

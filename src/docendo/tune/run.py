@@ -36,7 +36,8 @@ from docendo.tune.evaluate import (
 )
 from docendo.tune.export import export
 from docendo.tune.files import read_json, write_json
-from docendo.tune.pairs import PairSet, pairs_from, pairs_of
+from docendo.tune.pairs import pairs_from
+from docendo.tune.pairset import PairSet, pairs_of
 from docendo.tune.plan import Plan, TuneSettings, recast
 from docendo.tune.train import Step, check_extra, train
 from docendo.tune.tuned import Round, Tested, Tuned

@@ -19,7 +19,7 @@ from docendo.errors import ConfigError, DataError
 from docendo.models.weights import digest_of, parameters_of
 from docendo.tune.encode import EXTRA, Base, Encoder, base_of, encoder_of
 from docendo.tune.files import read_json, write_json
-from docendo.tune.pairs import Pair, PairSet
+from docendo.tune.pairset import Pair, PairSet
 
 SMALL = 50_000_000
 """Parameters up to which every step leaves a checkpoint; above, every 25th does."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from docendo.tune.evaluate import Change, change_json
-from docendo.tune.pairs import PairSet
+from docendo.tune.pairset import PairSet
 from docendo.tune.train import Trained
 
 

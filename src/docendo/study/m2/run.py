@@ -23,7 +23,8 @@ from docendo.study.m2.method import Methods
 from docendo.study.m2.plan import UNTUNED, Arm, Plan
 from docendo.study.m2.readout import Answered, read_out
 from docendo.study.run import Watched, unwatched
-from docendo.tune.pairs import PairSet, PairSettings, pairs_among
+from docendo.tune.pairs import pairs_among
+from docendo.tune.pairset import PairSet, PairSettings
 from docendo.tune.read import Studied, studied
 from docendo.tune.train import Trained, TrainSettings, check_extra, train
 from docendo.types import Example, Problem

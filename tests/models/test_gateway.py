@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from docendo.errors import ModelError, StoreError
 from docendo.models.base import Capabilities, Model
-from docendo.models.gateway import ROOM, Gateway
+from docendo.models.desk import ROOM
+from docendo.models.gateway import Gateway
 from docendo.models.scripted import ScriptedModel
 from docendo.store import Store
 from docendo.types import Call, Purpose, Reply, Sampling, Usage

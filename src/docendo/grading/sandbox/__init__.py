@@ -82,10 +82,10 @@ def _tried(name: str) -> str | None:
 
 _HELP_FIRST = "programs that models wrote must run in a sandbox, and none works here:"
 _HELP_LAST = (
-    "Install bubblewrap (`apt-get install bubblewrap`, `dnf install bubblewrap`), or Docker or Podman: start its "
-    f"daemon and fetch its image (`docker pull {IMAGE}`). In a container, bubblewrap needs the right to make "
-    "namespaces: start it with `--cap-add SYS_ADMIN --security-opt seccomp=unconfined --security-opt "
-    "apparmor=unconfined`; on Ubuntu 24.04 and later allow it with `sysctl "
+    "Install bubblewrap (`apt-get install bubblewrap`, `dnf install bubblewrap`), or Docker or Podman: start "
+    f"Docker's daemon and fetch the image (`docker pull {IMAGE}`, or `podman pull` of it). In a container, bubblewrap "
+    "needs the right to make namespaces: start it with `--cap-add SYS_ADMIN --security-opt seccomp=unconfined "
+    "--security-opt apparmor=unconfined`; on Ubuntu 24.04 and later allow it with `sysctl "
     "kernel.apparmor_restrict_unprivileged_userns=0`. On a machine that may be lost, "
     "`--run-untrusted-code-without-sandbox` goes without."
 )

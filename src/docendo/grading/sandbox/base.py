@@ -46,9 +46,10 @@ class Start:
 
     `uid` is the user that the process must become by itself before it runs anything it was sent, or None where it is
     without rights from the start. `same_python` says that it is this very Python, so that compiled code can be sent.
-    `stop` is a command that ends it where killing the started process does not. `groups` are control groups that were
-    made for it, which it enters before anything else and which are removed after its end. `relayed` says that somebody
-    copies bytes between it and the process that is started, so that no descriptor can be handed to it.
+    `stop` is a command that ends it where killing the started process does not; without one that is killed. `groups`
+    are control groups that were made for it, which it enters before anything else and which are removed after its end.
+    `relayed` says that somebody copies bytes between it and the process that is started, so that no descriptor can be
+    handed to it. `filters` are filters of system calls by machine, one of which it must take on by itself.
     """
 
     command: Sequence[str]
@@ -58,6 +59,7 @@ class Start:
     stop: Sequence[str] | None = None
     groups: Sequence[str] = ()
     relayed: bool = False
+    filters: Sequence[tuple[str, bytes]] = ()
 
 
 class Sandbox(Protocol):

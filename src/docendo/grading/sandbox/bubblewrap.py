@@ -18,7 +18,7 @@ from docendo.grading.sandbox.base import Limits, Start
 from docendo.grading.sandbox.seccomp import filter_program
 
 _UIDS, _SLOTS = 1_500_000_000, 64  # user numbers that no system gives out
-_FLAGS = ("-s", "-S", "-P", "-B")  # no site packages, no user's, nothing from the folder it starts in
+FLAGS = ("-s", "-S", "-P", "-B")  # no site packages, no user's, nothing from the folder it starts in
 
 
 class Bubblewrap:
@@ -71,7 +71,7 @@ class Bubblewrap:
         if program is not None:
             fds.append(_readable(program))
             command += ["--seccomp", str(fds[0])]
-        command += [str(self._python), *_FLAGS, "-c"]
+        command += [str(self._python), *FLAGS, "-c"]
         uid = _UIDS + os.getpid() % (1 << 20) * _SLOTS + slot if root else None
         if self._places is None:
             places = cgroup.usable(limits)

@@ -23,6 +23,7 @@ from docendo.grading.sandbox.base import Limits, SandboxError
 from docendo.grading.sandbox.inside import wire
 
 _GRACE = 10.0  # seconds that a worker gets beyond a program's limit before it is taken for dead
+_ENDING = 20.0  # seconds that it gets to end its sandboxes, which for containers may take some
 
 
 class Pool:
@@ -120,7 +121,7 @@ def _end(worker: subprocess.Popen[bytes]) -> None:
             with contextlib.suppress(OSError):
                 stream.close()
     try:
-        worker.wait(timeout=5)
+        worker.wait(timeout=_ENDING)
     except subprocess.TimeoutExpired:
         worker.kill()
         worker.wait()

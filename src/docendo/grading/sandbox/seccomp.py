@@ -164,7 +164,7 @@ _ARM64 = (
         "set_mempolicy": 237,
     },
 )
-_MACHINES = {"x86_64": _X86_64, "aarch64": _ARM64}
+MACHINES = {"x86_64": _X86_64, "aarch64": _ARM64}
 
 
 def filter_program(machine: str | None = None) -> bytes | None:
@@ -175,9 +175,9 @@ def filter_program(machine: str | None = None) -> bytes | None:
     end the process.
     """
     machine = machine or platform.machine()
-    if machine not in _MACHINES:
+    if machine not in MACHINES:
         return None
-    architecture, calls = _MACHINES[machine]
+    architecture, calls = MACHINES[machine]
     refused = sorted(number for name, number in calls.items() if name not in ("clone", "clone3"))
     code = [
         _op(_LOAD, 4),  # the architecture of the call

@@ -14,6 +14,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -42,15 +43,14 @@ _COMPILE = "import sys,ast\nm,s=ast.literal_eval(''.join(sys.argv[1:]))\n" + _MO
     "compile(c,n,'exec')"
 )
 _LONGEST = 100_000  # of one argument; the kernel takes 128 KiB
+_PATIENCE = 2.0  # seconds for a container to end by itself
 
 
 def command_of(start: Start, modules: tuple[str, ...], settings: dict[str, Any]) -> list[str]:
     """The whole command that starts a sandbox and in it some of the modules of `inside`; the last one's `main` runs."""
-    own = {"uid": start.uid, "relayed": start.relayed}
-    if start.relayed:
-        own["processes"] = (
-            None  # the engine counts a container's; the system would count all containers' together
-        )
+    own: dict[str, Any] = {"uid": start.uid, "relayed": start.relayed, "filters": tuple(start.filters)}
+    if start.relayed:  # the engine counts a container's; the system would count all containers' together
+        own["processes"] = None
     given = tuple(sorted((settings | own).items()))
     return [*start.command, *_sent(modules, given, start.same_python)]
 
@@ -77,11 +77,16 @@ def _code(name: str) -> Any:
 
 @dataclass(slots=True)
 class _Fresh:
-    """A sandbox that no program has been in yet, with our ends of its two pipes."""
+    """A sandbox that no program has been in yet, with our ends of its two pipes; and when it was done with."""
 
     process: subprocess.Popen[bytes]
     start: Start
     pipes: Pipes
+    over: float = 0.0
+
+    def overdue(self) -> bool:
+        """Whether it should have ended by now."""
+        return time.monotonic() - self.over > _PATIENCE
 
 
 class Judge:
@@ -100,7 +105,7 @@ class Judge:
         self._settings = {name: getattr(limits, name) for name in Limits.__slots__}
         self._checker: tuple[subprocess.Popen[bytes], Door, Start] | None = None
         self._next: _Fresh | None = None
-        self._ending: _Fresh | None = None
+        self._ending: list[_Fresh] = []
         self._jobs = 0
 
     def judge(self, job: dict[str, Any], until_closed: int | None = None) -> dict[str, Any]:
@@ -126,20 +131,20 @@ class Judge:
             result["ended"] = "broken"
         finally:
             own.pipes.close()
-            _kill(own.process)
-            self._ending = own
+            if own.start.stop is None:
+                _kill(own.process)
+            own.over = time.monotonic()
+            self._ending.append(own)
         if result["ended"] != "done":
-            said = self._reap()
-            result["trouble"] = self.close() or said
+            said = self._reap(patience=0.0)
+            result["trouble"] = self.close(patience=0.0) or said
         elif result["program"] is not None and _never_started(result):
             result["trouble"] = self._reap() or result["trouble"]
-        elif own.start.stop is not None:
-            self._reap()
         return result
 
     def _meanwhile(self) -> None:
         """What can be done while the checker is at work: see the last sandbox out, and start the next."""
-        self._reap()
+        self._reap_ended()
         self._jobs += 1
         if self._jobs > 1:  # the first job is often the only one
             with contextlib.suppress(OSError):  # no fault of the job at work; the next one will tell of it
@@ -153,10 +158,20 @@ class Judge:
             fresh = None
         return fresh or self._started()
 
-    def _reap(self) -> str:
-        """Wait for the end of the last sandbox, if that is still due; returns what it said."""
-        ending, self._ending = self._ending, None
-        return _end(ending.process, ending.start) if ending is not None else ""
+    def _reap(self, patience: float = _PATIENCE) -> str:
+        """Wait for the end of the sandboxes that are not seen out yet; returns what the last one said."""
+        said = ""
+        while self._ending:
+            over = self._ending.pop(0)
+            said = _end(over.process, over.start, patience)
+        return said
+
+    def _reap_ended(self) -> None:
+        """`_reap` where that takes no time: a container ends by itself, if it does, while the next job is done."""
+        for over in list(self._ending):
+            if over.start.stop is None or over.process.poll() is not None or over.overdue():
+                self._ending.remove(over)
+                _end(over.process, over.start, 0.0)
 
     def _discard(self, fresh: _Fresh) -> None:
         fresh.pipes.close()
@@ -188,18 +203,16 @@ class Judge:
             os.close(up)
         return _Fresh(process, start, Pipes(target, source))
 
-    def close(self) -> str:
+    def close(self, patience: float = _PATIENCE) -> str:
         """End all there is, and return what the checker had to say (on standard error) of its end."""
-        self._reap()
+        checker, self._checker = self._checker, None
+        if checker is not None:
+            checker[1].close()  # so that it may be ending while the others are waited for
         if self._next is not None:
             self._discard(self._next)
             self._next = None
-        if self._checker is None:
-            return ""
-        process, door, start = self._checker
-        self._checker = None
-        door.close()
-        return _end(process, start)
+        self._reap(patience)
+        return _end(checker[0], checker[2], patience) if checker is not None else ""
 
 
 def _never_started(result: dict[str, Any]) -> bool:
@@ -246,10 +259,10 @@ def _enter(groups: list[int]) -> None:
         os.write(group, b"0")
 
 
-def _end(process: subprocess.Popen[bytes], start: Start) -> str:
-    """Kill a sandbox with everything in it; return the end of what it wrote to standard error."""
+def _end(process: subprocess.Popen[bytes], start: Start, patience: float = _PATIENCE) -> str:
+    """End a sandbox with everything in it; return the end of what it wrote to standard error."""
     if start.stop is not None:
-        subprocess.run(start.stop, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        _stop(process, start.stop, patience)
     _kill(process)
     process.wait()
     cgroup.remove(start.groups)
@@ -258,6 +271,21 @@ def _end(process: subprocess.Popen[bytes], start: Start) -> str:
     with process.stderr as stream:
         said = stream.read(4096) or b""
     return said.decode("utf-8", "replace").strip()[-500:]
+
+
+def _stop(process: subprocess.Popen[bytes], command: Sequence[str], patience: float) -> None:
+    """See a container out. Its input is closed, upon which it ends by itself, at a lower price than if it is made to.
+
+    What started it is not killed while that can be helped: it may be about to make the container, or to remove it.
+    """
+    for seconds in (patience, 1.0, 5.0):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        if process.returncode == 0:
+            return
+        subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        if process.returncode is not None:
+            return
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

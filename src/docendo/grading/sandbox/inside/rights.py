@@ -12,13 +12,16 @@ if TYPE_CHECKING:
 else:
     import _signal as signal  # see `runner`
 
+_NO_NEW_PRIVILEGES, _SECCOMP, _FILTER = 38, 22, 2  # of prctl
+
 
 def give_up(settings: dict[str, Any]) -> None:
-    """Become the user `settings["uid"]` (None: stay who one is), for good, and take on the limits.
+    """Take on the filter, become the user `settings["uid"]` (None: stay who one is), for good, and take on the limits.
 
     Limits: bytes of memory (address space), processes, bytes of a file. No core dumps, no message queues, no locked
     memory, 64 open files. None of them can be raised again without rights.
     """
+    take_filter(settings["filters"])
     uid = settings["uid"]
     if uid is not None:
         os.setgroups([])
@@ -39,6 +42,30 @@ def give_up(settings: dict[str, Any]) -> None:
         _, most = resource.getrlimit(limit)
         if value is not None and (most == resource.RLIM_INFINITY or value < most):
             resource.setrlimit(limit, (value, value))
+
+
+def take_filter(programs: tuple[tuple[str, bytes], ...]) -> None:
+    """Have the kernel refuse system calls from now on, by the filter among `programs` that is for this machine.
+
+    For where nobody outside could set it (`seccomp` has what is refused); for other machines there is none.
+
+    Raises:
+        OSError: the kernel does not take it.
+    """
+    machine = os.uname()
+    program = dict(programs).get(machine.machine) if machine.sysname == "Linux" else None
+    if program is None:
+        return
+    import ctypes  # only here: other sandboxes start without it
+    import struct
+
+    kept = ctypes.create_string_buffer(program, len(program))
+    given = struct.pack("HP", len(program) // 8, ctypes.addressof(kept))
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_ulong]
+    if prctl(_NO_NEW_PRIVILEGES, 1, None, 0, 0) or prctl(_SECCOMP, _FILTER, given, 0, 0):
+        error = ctypes.get_errno()
+        raise OSError(error, f"the filter of system calls cannot be set: {os.strerror(error)}")
 
 
 def limit_cpu(seconds: int) -> None:

@@ -149,6 +149,9 @@ def _ended(child: int, seconds: int) -> bool:
         with suppress(OSError):
             kill(child, signal.SIGKILL)
     _, status, used = os.wait4(child, 0)
+    with suppress(ChildProcessError):  # orphans are ours, where we are the first process of a container
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
     # One that ignores the signal is killed a second later, and looks as if it had been killed here.
     signalled = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGPROF)
     return signalled or used.ru_utime + used.ru_stime >= seconds

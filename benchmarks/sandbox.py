@@ -3,6 +3,7 @@
     python benchmarks/sandbox.py                        # one small program, over and over
     python benchmarks/sandbox.py humaneval:FILE mbpp:FILE
     python benchmarks/sandbox.py humaneval:FILE mbpp:FILE --mutants
+    python benchmarks/sandbox.py --sandbox podman --count 40
 
 Beside the sandbox stands plain `subprocess`: one new Python a program, which runs program and tests in one file as this
 user, as many at once as the sandbox runs, in turns with it. With --mutants each reference is also judged with one
@@ -48,13 +49,16 @@ def main() -> None:
     parser.add_argument("sources", nargs="*", metavar="SOURCE")
     parser.add_argument("--count", type=int, default=200, metavar="N", help="programs a round (default: 200)")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds of each (default: 3)")
+    parser.add_argument(
+        "--sandbox", default="auto", metavar="NAME", help="which (default: the first that works)"
+    )
     parser.add_argument("--mutants", action="store_true", help="judge references and their mutants instead")
     arguments = parser.parse_args()
     problems = [p for source in arguments.sources for p in load_problems(source)] or [SMALL]
-    name = ready()
+    name = ready(arguments.sandbox)
     try:
         if arguments.mutants:
-            mutants(problems)
+            mutants(problems, name)
         else:
             speed(name, (problems * arguments.count)[: arguments.count], arguments.rounds)
     finally:
@@ -66,14 +70,14 @@ def speed(name: str, problems: Sequence[Problem], rounds: int) -> None:
     print(
         f"{name}, {workers} at once on {len(os.sched_getaffinity(0))} processors, {len(problems)} programs a round"
     )
-    asyncio.run(judged(problems[: 2 * workers]))  # workers start
+    asyncio.run(judged(problems[: 2 * workers], name))  # workers start
     for i in range(rounds):
         seconds = {}
         order = ("sandbox", "subprocess") if i % 2 == 0 else ("subprocess", "sandbox")
         for way in order:
             began = time.perf_counter()
             if way == "sandbox":
-                asyncio.run(judged(problems))
+                asyncio.run(judged(problems, name))
             else:
                 plainly(problems, workers)
             seconds[way] = time.perf_counter() - began
@@ -83,10 +87,12 @@ def speed(name: str, problems: Sequence[Problem], rounds: int) -> None:
         print(f"round {i + 1}: {shown}; ratio of times {times:.2f}", flush=True)
 
 
-async def judged(problems: Sequence[Problem], programs: Sequence[str] | None = None) -> list[Grade]:
+async def judged(
+    problems: Sequence[Problem], sandbox: str, programs: Sequence[str] | None = None
+) -> list[Grade]:
     texts = programs or [problem.solution or "" for problem in problems]
     pairs = zip(problems, texts, strict=True)
-    return await asyncio.gather(*(agrade(problem, fenced(text)) for problem, text in pairs))
+    return await asyncio.gather(*(agrade(problem, fenced(text), sandbox=sandbox) for problem, text in pairs))
 
 
 def plainly(problems: Sequence[Problem], workers: int) -> None:
@@ -117,8 +123,8 @@ def script(problem: Problem) -> str:
     return "\n".join(parts)
 
 
-def mutants(problems: Sequence[Problem]) -> None:
-    references = asyncio.run(judged(problems))
+def mutants(problems: Sequence[Problem], sandbox: str) -> None:
+    references = asyncio.run(judged(problems, sandbox))
     failing = [p.id for p, grade in zip(problems, references, strict=True) if grade.score != 1.0]
     print(
         f"references: {len(problems) - len(failing)} of {len(problems)} pass all hidden tests; not: {failing}"
@@ -130,7 +136,7 @@ def mutants(problems: Sequence[Problem]) -> None:
     while left:
         now = {id: one for id, one in left.items() if one[1]}
         pairs = [(p, programs.pop(0)) for p, programs in now.values()]
-        grades = asyncio.run(judged([p for p, _ in pairs], [text for _, text in pairs]))
+        grades = asyncio.run(judged([p for p, _ in pairs], sandbox, [text for _, text in pairs]))
         tried += len(pairs)
         for (problem, text), grade in zip(pairs, grades, strict=True):
             if grade.score == 1.0:

@@ -1,7 +1,7 @@
 """Judges every hostile program, several at once, and says what came of each and of the machine; prints JSON.
 
-A script of its own, so that it can be run by another user: `python hostile_run.py FOLDER`, with docendo to be found on
-PYTHONPATH and FOLDER writable.
+A script of its own, so that it can be run by another user: `python hostile_run.py FOLDER [SANDBOX]`, with docendo to be
+found on PYTHONPATH and FOLDER writable.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def contents(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def main(folder: Path) -> dict[str, Any]:
+def main(folder: Path, sandbox: str = "bubblewrap") -> dict[str, Any]:
     """Judge all programs."""
     home = folder / "home"
     home.mkdir()
@@ -99,7 +99,7 @@ def main(folder: Path) -> dict[str, Any]:
     victim = subprocess.Popen(["sleep", "600"])
     listener, before = Listener(), contents(home)
     listener.start()
-    pool = Pool(ready("bubblewrap"), LIMITS, size=4)
+    pool = Pool(ready(sandbox), LIMITS, size=4)
     watch = Descendants()
     watch.start()
 
@@ -144,6 +144,7 @@ def main(folder: Path) -> dict[str, Any]:
         "results": results,
         "right": right,
         "seen": len(seen),
+        "processes": sorted({pid for pid, _ in seen}),
         "left": sorted(left),
         "reached": listener.reached,
         "victim alive": alive,
@@ -161,4 +162,4 @@ def started_at(pid: int) -> str | None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(Path(sys.argv[1]))))
+    print(json.dumps(main(Path(sys.argv[1]), *sys.argv[2:])))

@@ -130,7 +130,10 @@ True
 """
 
 
-def test_processes_of_a_program_have_memory_together_and_their_number_counted(engine: str) -> None:
+def test_processes_of_a_program_have_memory_together_and_their_number_counted(
+    engine: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
     problem = Problem("t", "Tell.", kind="code", meta={"visible": [{"stdin": "", "stdout": "True\n"}]})
     hoarding = """
 import os, time
@@ -160,6 +163,7 @@ print(forks < 20)
 """
     results = judged(engine, [(problem, hoarding), (problem, forking)])
     assert [result["visible"] for result in results] == [[("passed", "")]] * 2
+    assert list(tmp_path.iterdir()) == []  # where docendo runs
 
 
 def test_what_tests_of_a_program_leave_behind_does_not_use_up_its_processes(engine: str) -> None:

@@ -49,7 +49,8 @@ class Start:
     `stop` is a command that ends it where killing the started process does not; without one that is killed. `groups`
     are control groups that were made for it, which it enters before anything else and which are removed after its end.
     `relayed` says that somebody copies bytes between it and the process that is started, so that no descriptor can be
-    handed to it. `filters` are filters of system calls by machine, one of which it must take on by itself.
+    handed to it. `filters` are filters of system calls by machine, one of which it must take on by itself. `folder` is
+    where the command runs, if not where we do.
     """
 
     command: Sequence[str]
@@ -60,6 +61,7 @@ class Start:
     groups: Sequence[str] = ()
     relayed: bool = False
     filters: Sequence[tuple[str, bytes]] = ()
+    folder: str | None = None
 
 
 class Sandbox(Protocol):

@@ -44,7 +44,7 @@ class Engine:
         command += ["--network", "none", "--read-only", "--cap-drop", "ALL", "--user", "65534:65534"]
         command += ["--security-opt", "no-new-privileges", "--ipc", "none", "--hostname", "sandbox"]
         command += ["--pids-limit", str(limits.processes + 8), "--workdir", "/tmp"]
-        # Else what passes through is kept on the host's disk as well, however much it is, and `rm` waits for ten seconds.
+        # Else what passes through is kept on the host's disk, however much it is, and `rm` waits for ten seconds.
         command += ["--log-driver", "none", "--stop-signal", "KILL", "--stop-timeout", "0"]
         command += ["--tmpfs", f"/tmp:rw,nosuid,nodev,size={limits.file_bytes},mode=1777"]
         if self.name == "podman":  # it would give more folders to write in, and the host's list of names
@@ -58,4 +58,6 @@ class Engine:
         command += [f"{name}={value}" for name, value in (ENVIRONMENT | {"PATH": _PATH}).items()]
         command += ["python", *FLAGS, "-c"]
         stop = [self._program, "rm", "--force", name]
-        return Start(command, same_python=False, stop=stop, relayed=True, filters=_FILTERS)
+        # Podman's monitor leaves a file `oom` where it was started, once a container has run out of memory.
+        folder = "/proc" if self.name == "podman" and os.path.isdir("/proc") else None
+        return Start(command, same_python=False, stop=stop, relayed=True, filters=_FILTERS, folder=folder)

@@ -242,6 +242,7 @@ def _spawn(
             stdout=stdout,
             stderr=subprocess.PIPE,
             pass_fds=start.pass_fds,
+            cwd=start.folder,
             start_new_session=True,
             # Safe here: this process has one thread. The child goes in itself, so that nothing of it starts outside.
             preexec_fn=functools.partial(_enter, doors) if doors else None,

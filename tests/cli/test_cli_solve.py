@@ -280,10 +280,17 @@ class TestResume:
         assert capsys.readouterr().out.split("\ntime ")[0] == first.split("\ntime ")[0]
         assert sum(len(model.seen) for model in models) == asked
 
-    def test_takes_no_other_plan(self, capsys: Captured) -> None:
-        assert main(["solve", "x.jsonl", "--resume", "run", "--lessons", "3", "--no-equal-cost"]) == 2
+    def test_takes_no_other_plan(self, problems: str, models: list[ScriptedModel], capsys: Captured) -> None:
+        assert main(["solve", "x.jsonl", "--resume", "run", "--limit", "3"]) == 2
+        assert "leave out PROBLEMS, --limit" in capsys.readouterr().err
+        assert main(["solve", problems, "--out", "run", *SMALL]) == 0
+        assert main(["solve", "--resume", "run", "--lessons", "3", "--no-equal-cost"]) == 2
         err = capsys.readouterr().err
-        assert "leave out PROBLEMS, --lessons, --no-equal-cost" in err
+        assert (
+            f"lessons was {LESSONS} and cannot become 3; equal_cost was True and cannot become False" in err
+        )
+        assert main(["solve", "--resume", "run", "--base-url", "http://127.0.0.1:1/v1"]) == 2
+        assert "no openai: or azure: model" in capsys.readouterr().err
 
 
 class TestErrors:

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from colours import models, task, teaching, typed
+from colours import models, speak, task, teaching, typed
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
@@ -105,7 +105,19 @@ def test_a_budget_as_typed(
     assert main(["refine", "--resume", str(out), "--budget", "100k calls", "--json", "--quiet"]) == 0
     assert json.loads(capsys.readouterr().out)["complete"]
     assert main(["refine", "--resume", str(out), "--rounds", "9"]) == 2
-    assert "leave out --rounds" in capsys.readouterr().err
+    assert "rounds was 2 and cannot become 9" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_where_its_server_went(
+    server: MockServer, rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert main(typed(server, rows, "--out", str(out), "--budget", "300 calls")) == 0
+    server.stop()
+    with MockServer(speak) as other:
+        words = ["refine", "--resume", str(out), "--base-url", other.url, "--budget", "", "--json", "--quiet"]
+        assert main(words) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["complete"]
 
 
 def test_a_dry_run_asks_nothing_and_forecasts_what_a_run_then_asks(

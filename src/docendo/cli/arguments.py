@@ -60,7 +60,10 @@ def _solve(commands: Any, top: Parser) -> None:
     exams(what)
     what.add_argument("--limit", type=positive, metavar="K", help="only the first K problems")
     what.add_argument(
-        "--resume", metavar="RUN", help="go on with the run in this folder, by the settings it was made with"
+        "--resume",
+        metavar="RUN",
+        help="go on with the run in this folder, by the settings it was made with; --base-url and --config say where "
+        "models are now, --budget and --parallel may be others",
     )
     _dry_run(what, "run")
     settings(added, skip=())
@@ -101,7 +104,9 @@ def _pilot(commands: Any, top: Parser) -> None:
     )
     exams(what)
     what.add_argument("--count", type=positive, metavar="K", help="problems that are tried (default: 30)")
-    what.add_argument("--resume", metavar="RUN", help="go on with the pilot in this folder")
+    what.add_argument(
+        "--resume", metavar="RUN", help="go on with the pilot in this folder, as solve --resume does"
+    )
     _dry_run(what, "pilot")
     settings(added, skip=("equal_cost",))
     output(added, "pilot", report=False)

@@ -42,9 +42,10 @@ def pilot(arguments: argparse.Namespace) -> None:
     progress = Progress("pilot", errors, quiet=arguments.quiet)
     with kept(progress, "docendo pilot --resume"), progress:
         if arguments.resume is not None:
-            refuse_with_resume(arguments, settings)
-            budget = settings.get("budget")
-            found = resume_pilot(arguments.resume, watch=progress.figures, budget=budget)
+            refuse_with_resume(arguments)
+            found = resume_pilot(
+                arguments.resume, config=arguments.config, watch=progress.figures, **settings
+            )
         else:
             settings = in_domain(arguments, settings)
             found = run_pilot(

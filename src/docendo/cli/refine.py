@@ -90,8 +90,8 @@ def refine(arguments: argparse.Namespace) -> None:
     progress = Progress(quiet=arguments.quiet)
     try:
         if arguments.resume is not None:
-            _refuse_with_resume(arguments, settings)
-            run = resume_run(arguments.resume, watch=progress, budget=settings.get("budget"))
+            _refuse_with_resume(arguments)
+            run = resume_run(arguments.resume, config=arguments.config, watch=progress, **settings)
         else:
             sources = (arguments.train, arguments.validation, arguments.test)
             plan = planned(*sources, arguments.config, arguments.limit, settings)
@@ -135,11 +135,8 @@ def _finish(arguments: argparse.Namespace, run: Refinement, seconds: float) -> N
         console.print(dim(f"{name:8}").append(plain(text), style="not dim"), soft_wrap=True)
 
 
-def _refuse_with_resume(arguments: argparse.Namespace, settings: dict[str, object]) -> None:
-    names = [
-        n for n in ("train", "validation", "test", "limit", "config", "out") if getattr(arguments, n, None)
-    ]
-    names += [name for name in settings if name != "budget"]
+def _refuse_with_resume(arguments: argparse.Namespace) -> None:
+    names = [n for n in ("train", "validation", "test", "limit", "out") if getattr(arguments, n, None)]
     names += ["dry_run"] if arguments.dry_run else []
     if names:
         options = ", ".join("TASK" if n == "train" else f"--{n.replace('_', '-')}" for n in names)

@@ -176,7 +176,7 @@ def add(commands: Any, top: Parser) -> None:
     for option, field, kind, placeholder, text in _SIZES:
         what.add_argument(option, dest=field, type=kind, metavar=placeholder, help=text)
     what.add_argument(
-        "--resume", metavar="RUN", help="go on with the run in this folder, by its own settings"
+        "--resume", metavar="RUN", help="go on with the run in this folder, as solve --resume does"
     )
     what.add_argument(
         "--dry-run",

@@ -39,9 +39,9 @@ def solve(arguments: argparse.Namespace) -> None:
     """Run or resume M1."""
     settings = typed.given_settings(arguments)
     if arguments.resume is not None:
-        refuse_with_resume(arguments, settings)
-        folder, budget = arguments.resume, settings.get("budget")
-        _finish(arguments, "solve", lambda watch: resume(folder, watch=watch, budget=budget))
+        refuse_with_resume(arguments)
+        folder, config = arguments.resume, arguments.config
+        _finish(arguments, "solve", lambda watch: resume(folder, config=config, watch=watch, **settings))
         return
     settings = in_domain(arguments, settings)
     if arguments.dry_run:
@@ -132,12 +132,11 @@ def in_domain(arguments: argparse.Namespace, settings: dict[str, Any]) -> dict[s
     return settings
 
 
-def refuse_with_resume(arguments: argparse.Namespace, settings: dict[str, object]) -> None:
-    """Refuse options that a resumed run cannot take: all but the budget."""
-    options = ("problems", "domain", "exams", "limit", "config", "out", "count", "dry_run", "reply_tokens")
+def refuse_with_resume(arguments: argparse.Namespace) -> None:
+    """Refuse options that a resumed run cannot take; what settings may be said anew is left to `solve.again`."""
+    options = ("problems", "domain", "exams", "limit", "out", "count", "dry_run", "reply_tokens")
     names = [name for name in options if getattr(arguments, name, None)]
     extra = [name.upper() if name == "problems" else f"--{name.replace('_', '-')}" for name in names]
-    extra += [typed.option_of(field) for field in settings if field != "budget"]
     if extra:
         raise ConfigError(
             f"--resume goes on with a run as it was planned; leave out {', '.join(extra)}, or start a new run"

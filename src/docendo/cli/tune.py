@@ -9,7 +9,6 @@ import shlex
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -32,7 +31,7 @@ from docendo.tune.pairs import pairs_from
 from docendo.tune.pairset import PairSet
 from docendo.tune.plan import FILE as PLAN
 from docendo.tune.plan import Plan, recast
-from docendo.tune.run import go_on, plan_of
+from docendo.tune.run import anew_in, go_on, plan_of
 from docendo.tune.run import tune as tune_teacher
 from docendo.tune.train import Step
 from docendo.tune.tuned import Round, Tuned
@@ -47,10 +46,10 @@ def tune(arguments: argparse.Namespace) -> None:
     settings = typed.given_settings(arguments)
     look = _Look(Ink(stderr=True), quiet=arguments.quiet)
     if arguments.resume is not None:
-        _refuse_with_resume(arguments, settings)
+        _refuse_with_resume(arguments)
         folder = Path(arguments.resume)
         with _kept(folder):
-            tuned = go_on(folder, look)
+            tuned = go_on(folder, look, anew_in(folder, arguments.config, settings))
     else:
         if not arguments.runs:
             settings = in_domain(arguments, settings)
@@ -143,11 +142,11 @@ def _kept(folder: Path) -> Iterator[None]:
         raise
 
 
-def _refuse_with_resume(arguments: argparse.Namespace, settings: dict[str, Any]) -> None:
-    names = ("problems", "domain", "exams", "limit", "config", "out", "dry_run", "reply_tokens")
+def _refuse_with_resume(arguments: argparse.Namespace) -> None:
+    names = ("problems", "domain", "exams", "limit", "out", "dry_run", "reply_tokens")
     extra = ["RUN"] if arguments.runs else []
     extra += [f"--{name.replace('_', '-')}" for name in names if getattr(arguments, name, None)]
-    extra += tuning.typed(arguments) + [typed.option_of(field) for field in settings]
+    extra += tuning.typed(arguments)
     if extra:
         raise ConfigError(
             f"--resume goes on with a tuning as it was planned; leave out {', '.join(extra)}, or start a new one"

@@ -228,7 +228,11 @@ def add(commands: Any, top: Parser) -> None:
     )
     exams(what)
     what.add_argument("--limit", type=positive, metavar="K", help="only the first K problems")
-    what.add_argument("--resume", metavar="DIR", help="go on with the tuning in this folder")
+    what.add_argument(
+        "--resume",
+        metavar="DIR",
+        help="go on with the tuning in this folder; --base-url and --config say where models are now",
+    )
     what.add_argument(
         "--dry-run",
         action="store_true",

@@ -25,7 +25,7 @@ class Capabilities:
     `parameters` is the model's size (its weight in "cost = tokens computed x parameters"), None where it is
     not known. `continuations` says that it answers calls with a `continuation`, as exams by likelihood ask.
     `digest` identifies the weights, where they are at hand, else what decides the meaning of a
-    request (address, extra fields): a run is not gone on with by others.
+    request (the model's name, extra fields): a run is not gone on with by others.
     `context` is the longest prompt plus completion in tokens. `batched` says that replies are
     only reproducible when a call's whole `batch` is computed together; the gateway then records a batch's
     replies all at once, so that an interrupted batch is asked again whole.
@@ -114,3 +114,12 @@ class Hindered(Protocol):
 
     def trouble(self) -> str | None:
         """The reason, in words; None where all is well. Asked from any thread."""
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """A backend that is somewhere else, and can say where."""
+
+    @property
+    def place(self) -> str:
+        """Its address as it may be shown and kept: no user, password, key or query is in it."""

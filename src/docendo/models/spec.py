@@ -20,6 +20,10 @@ KINDS = ("school", "openai", "azure", "vllm", "hf")
 ENDPOINTS = ("openai", "azure")
 IN_PROCESS = ("vllm", "hf")
 
+REACH = ("base_url", "api_version", "key_env", "headers", "limits", "prices")
+"""How a model is reached and what that costs, which no recorded reply depends on: it may change between two sessions of
+a run."""
+
 # What only some kinds of model can make use of. A setting that would do nothing is an error, not a silence.
 _ONLY = {
     "base_url": ENDPOINTS,

@@ -14,7 +14,7 @@ from docendo.models.budget import StopCondition
 from docendo.pilot.controls import ask_controls
 from docendo.pilot.diagnose import Diagnosis, diagnose
 from docendo.solve.plan import Settings
-from docendo.solve.run import Source, continued, new_run, planned
+from docendo.solve.run import Source, continued, new_run, planned, told
 from docendo.solve.spent import Bill, bill
 from docendo.solve.work import Around, Watch
 from docendo.store import Store
@@ -73,7 +73,7 @@ def pilot(
         DataError, ConfigError, ModelError, StoreError: as for `solve`.
     """
     plan = small_plan(problems, exams, config, count, settings)
-    around = Around(models, watch, stop, ask_controls)
+    around = Around(models, watch, stop, beside=ask_controls)
     run = new_run("pilot", plan.chosen, plan.pool, plan.settings, plan.more, out, around)
     return Pilot(run.folder)
 
@@ -110,13 +110,18 @@ def small_plan(
 def resume(
     folder: str | Path,
     *,
+    config: str | Path | None = None,
     models: Mapping[str, Model] | None = None,
     watch: Watch | None = None,
     stop: StopCondition | None = None,
     budget: str | None = None,
+    **settings: Any,
 ) -> Pilot:
     """Go on with a pilot; arguments as for `docendo.resume`."""
-    return Pilot(continued(folder, Around(models, watch, stop, ask_controls), budget).folder)
+    if budget is not None:
+        settings["budget"] = budget
+    anew = told(folder, config, settings)
+    return Pilot(continued(folder, Around(models, watch, stop, anew, ask_controls)).folder)
 
 
 def _draw(problems: Sequence[Problem], count: int, seed: int) -> list[Problem]:

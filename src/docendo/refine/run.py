@@ -21,7 +21,7 @@ from docendo.models.meter import Meter
 from docendo.models.resolve import opened
 from docendo.prompts import PromptBook, fitted
 from docendo.refine.book import Entry
-from docendo.refine.config import Planned, planned
+from docendo.refine.config import WORDS, Planned, planned
 from docendo.refine.nouns import Round
 from docendo.refine.plan import Refining
 from docendo.refine.record import facts_of, state_of
@@ -29,11 +29,12 @@ from docendo.refine.record import task_of as stored_task
 from docendo.refine.summary import Summary, summarise
 from docendo.refine.task import PARTS, Source, Task
 from docendo.refine.walk import Stage, walk
+from docendo.solve.again import Anew, said_anew
 from docendo.solve.forecast import flat
 from docendo.solve.plan import Settings
 from docendo.solve.run import new_folder
 from docendo.solve.spent import Bill, bill
-from docendo.solve.work import check_same, ledger_of, model_row, prices_of, specs_of, styles_of
+from docendo.solve.work import check_same, ledger_of, model_row, places_of, prices_of, specs_of, styles_of
 from docendo.store import RunView, Store
 from docendo.types import Example, Lesson, Problem
 
@@ -132,27 +133,36 @@ def begin(
 def resume(
     folder: str | Path,
     *,
+    config: str | Path | None = None,
     models: Mapping[str, Model] | None = None,
     watch: Watch | None = None,
     stop: StopCondition | None = None,
     budget: str | None = None,
+    **settings: Any,
 ) -> Refinement:
     """Go on with a run; nothing that was recorded is asked again.
 
     Args:
         folder: the run's.
+        config: a TOML file that says how models are reached from now on (docs/models.md#going-on).
         models: as for `refine`.
         watch: as for `refine`.
         stop: as for `refine`.
         budget: instead of the one that the run was made with; "" for none.
+        **settings: as for `docendo.resume`.
 
     Raises:
-        ConfigError: the folder's run is of another kind.
+        ConfigError: the folder's run is of another kind, or something is said that may not change.
     """
+    if budget is not None:
+        settings["budget"] = budget
     with Store.open(folder) as store:
         if store.info.kind != KIND:
             raise ConfigError(f"{folder}: a run of docendo {store.info.kind}, which refines nothing")
-        _loop.run(_work(store, models, watch, stop, budget))
+        stored = store.config
+        how = {name: value for name, value in stored["refine"].items() if name != "start"}  # mostly a path
+        anew = said_anew(Settings.of(stored["settings"]), config, settings, WORDS, how)
+        _loop.run(_work(store, models, watch, stop, anew))
     return Refinement(Path(folder))
 
 
@@ -186,7 +196,7 @@ async def _create(
             models=[model_row(models[name], name, settings) for name in names],
             parts={part: task.part(part) for part in PARTS},
         ) as store:
-            await _work(store, models, watch, stop, None)
+            await _work(store, models, watch, stop, Anew())
 
 
 async def _work(
@@ -194,11 +204,11 @@ async def _work(
     models: Mapping[str, Model] | None,
     watch: Watch | None,
     stop: StopCondition | None,
-    budget: str | None,
+    anew: Anew,
 ) -> None:
     """Walk on from the last whole round, while the budget lasts."""
     config = store.config
-    plan, how = Settings.of(config["settings"]), Refining.of(config["refine"])
+    plan, how = anew.of(Settings.of(config["settings"])), Refining.of(config["refine"])
     task = stored_task(store)
     names = [m.name for m in store.models()]
     given = [Lesson(tuple(Example(*e) for e in own)) for own in config["given"]]
@@ -207,7 +217,8 @@ async def _work(
             specs = {name: fitted(plan.spec(name), plan.prompts) for name in names}
             models = await stack.enter_async_context(opened(specs))
         check_same(models, store)
-        ledger = ledger_of(store, plan, stop, budget)
+        ledger = ledger_of(store, plan, stop)
+        store.record_places(places_of(models, plan, store))
         gateway = await stack.enter_async_context(Gateway(models, store, ledger))
         before = state_of(store, task, texts=True)
         styles = styles_of(plan, names, models)

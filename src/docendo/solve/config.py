@@ -92,10 +92,10 @@ def configured(
         ConfigError: an unknown key, a wrong type or value, or a file that cannot be read.
     """
     words = words or Vocabulary()
-    values = {} if file is None else _read(Path(file), words)
+    values = {} if file is None else read_file(Path(file), words)
     given = dict(given)
     base_url = given.pop("base_url", None)
-    _check_known(given, [*words.known, "base_url"], "setting", "")
+    check_known(given, [*words.known, "base_url"], "setting", "")
     sources = {name: values.pop(name, None) for name in words.sources}
     others = values.pop(OTHERS, [])
     own = {name: values.pop(name) for name in words.own if name in values}
@@ -147,7 +147,7 @@ def spec_of(values: Mapping[str, Any], where: str) -> ModelSpec:
         raise ConfigError(f"{where}: {key}: {said}" if key else f"{where}: {said}") from None
 
 
-def _read(path: Path, words: Vocabulary) -> dict[str, Any]:
+def read_file(path: Path, words: Vocabulary) -> dict[str, Any]:
     """The file's values by key; `teacher` and `students` as models, paths as seen from the working folder."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -156,7 +156,7 @@ def _read(path: Path, words: Vocabulary) -> dict[str, Any]:
     except ValueError as error:  # not TOML, or not UTF-8
         raise ConfigError(f"{path}: not a TOML file ({error})") from error
     others = [OTHERS] if "exam_writer" in words.known else []
-    _check_known(values, [*words.sources, *words.known, *others], "key", f"{path}: ")
+    check_known(values, [*words.sources, *words.known, *others], "key", f"{path}: ")
     for name, wanted, kind in (("problems", str, "text"), ("exams", str, "text"), ("limit", int, "number")):
         if name in values and (not isinstance(values[name], wanted) or isinstance(values[name], bool)):
             raise ConfigError(f"{path}: {name}: {values[name]!r} is not a {kind}")
@@ -166,19 +166,19 @@ def _read(path: Path, words: Vocabulary) -> dict[str, Any]:
         if isinstance(values.get(name), str):
             values[name] = beside(path, values[name])
     if "teacher" in values:
-        values["teacher"] = _role(values["teacher"], f"{path}: [teacher]", path)
+        values["teacher"] = role_of(values["teacher"], f"{path}: [teacher]", path)
     for name in ("students", OTHERS):
         if name not in values:
             continue
         if not isinstance(values[name], list):
             raise ConfigError(f"{path}: {name}: write [[{name}]] tables, or a list of model names")
         values[name] = [
-            _role(value, f"{path}: [[{name}]] {i}", path) for i, value in enumerate(values[name], 1)
+            role_of(value, f"{path}: [[{name}]] {i}", path) for i, value in enumerate(values[name], 1)
         ]
     return values
 
 
-def _role(value: Any, where: str, path: Path | None = None) -> Role:
+def role_of(value: Any, where: str, path: Path | None = None) -> Role:
     """One model as the user may write it."""
     if isinstance(value, ModelSpec):
         return value
@@ -231,11 +231,11 @@ def _models(
     if base_url is not None:
         teacher, students = _at(base_url, teacher), [_at(base_url, role) for role in students]
     if "teacher" in given:
-        teacher = _fill(base_url, _role(given["teacher"], "setting teacher"))
+        teacher = _fill(base_url, role_of(given["teacher"], "setting teacher"))
     if "students" in given:
         if isinstance(given["students"], str | Mapping) or not isinstance(given["students"], Iterable):
             raise ConfigError(f"setting students: {given['students']!r} is not a list of models")
-        students = [_fill(base_url, _role(s, "setting students")) for s in given["students"]]
+        students = [_fill(base_url, role_of(s, "setting students")) for s in given["students"]]
     if base_url is not None and not any(
         isinstance(r, ModelSpec) and r.base_url for r in (teacher, *students)
     ):
@@ -304,7 +304,12 @@ def _setting_names() -> list[str]:
     return [field.name for field in fields(Settings) if field.name != "models"]
 
 
-def _check_known(values: Iterable[str], known: Sequence[str], noun: str, where: str) -> None:
+def check_known(values: Iterable[str], known: Sequence[str], noun: str, where: str) -> None:
+    """Refuse names that are not among those that may be said.
+
+    Raises:
+        ConfigError: such a name, with the nearest known one.
+    """
     for key in values:
         if key not in known:
             raise ConfigError(f"{where}unknown {noun} {key!r}{nearest(key, known)}")

@@ -23,6 +23,7 @@ from docendo.models.base import Model
 from docendo.models.budget import StopCondition, budget_of
 from docendo.models.gateway import Gateway
 from docendo.models.resolve import opened
+from docendo.solve.again import Anew, said_anew
 from docendo.solve.config import configured
 from docendo.solve.debug import check_debuggable
 from docendo.solve.judge import Judge
@@ -153,21 +154,41 @@ def score(
 def resume(
     folder: str | Path,
     *,
+    config: str | Path | None = None,
     models: Mapping[str, Model] | None = None,
     watch: Watch | None = None,
     stop: StopCondition | None = None,
     budget: str | None = None,
+    **settings: Any,
 ) -> Run:
     """Go on with a run; nothing that was recorded is asked again.
 
     Args:
         folder: the run's.
+        config: a TOML file that says how models are reached from now on (docs/models.md#going-on).
         models: as for `solve`.
         watch: as for `solve`.
         stop: as for `solve`.
         budget: instead of the one that the run was made with; "" for none.
+        **settings: as for `solve`. `base_url` moves every `openai:` and `azure:` model of the run, `parallel` and what
+            else `config` or a `ModelSpec` says of how a model is reached is taken, and the rest must be as it was.
+
+    Raises:
+        ConfigError: something is said that may not change; the message names it.
+        StoreError, ModelError: the run cannot be gone on with.
     """
-    return continued(folder, Around(models, watch, stop), budget)
+    if budget is not None:
+        settings["budget"] = budget
+    return continued(folder, Around(models, watch, stop, told(folder, config, settings)))
+
+
+def told(folder: str | Path, config: str | Path | None, settings: Mapping[str, Any]) -> Anew:
+    """What a run is told anew; arguments and errors as for `resume`."""
+    if config is None and not settings:
+        return Anew()
+    with Store.read(folder) as view:
+        plan = Settings.of(view.config["settings"])
+    return said_anew(plan, config, settings)
 
 
 async def asolve(
@@ -224,7 +245,7 @@ def planned(
     return said.settings, known[:limit], pool, more
 
 
-def continued(folder: str | Path, around: Around, budget: str | None = None) -> Run:
+def continued(folder: str | Path, around: Around) -> Run:
     """Go on with a run of any kind; see `resume`.
 
     Raises:
@@ -235,7 +256,7 @@ def continued(folder: str | Path, around: Around, budget: str | None = None) -> 
             raise ConfigError(f"{folder}: go on with it by `docendo refine --resume {folder}`")
         if store.info.kind == "pilot" and around.beside is None:
             raise ConfigError(f"{folder}: a pilot; go on with it by `docendo pilot --resume {folder}`")
-        _loop.run(work_on(store, around, budget))
+        _loop.run(work_on(store, around))
     return Run(Path(folder))
 
 

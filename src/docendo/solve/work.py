@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,20 +18,21 @@ from docendo.errors import ConfigError, DataError, ModelError, UnspeakableError
 from docendo.exams.select import Selection
 from docendo.exams.write import check_kind
 from docendo.grading.sandbox import ready
-from docendo.models.base import Ask, Model
+from docendo.models.base import Ask, Model, Placed
 from docendo.models.budget import Ledger, StopCondition, any_of, budget_of, not_asked
 from docendo.models.gateway import Gateway
 from docendo.models.meter import Meter
 from docendo.models.resolve import opened
-from docendo.models.spec import ModelSpec, Prices
+from docendo.models.spec import ENDPOINTS, ModelSpec, Prices
 from docendo.prompts import PromptBook, Styles, fitted, styles_for
+from docendo.solve.again import Anew
 from docendo.solve.debug import check_debuggable
 from docendo.solve.judge import Judge
 from docendo.solve.plan import Settings, weights_of
 from docendo.solve.record import facts_of
 from docendo.solve.road import Road, Solved, Stage
 from docendo.solve.teach import given
-from docendo.store import ModelRow, SelectionRow, Store
+from docendo.store import ModelRow, PlaceRow, SelectionRow, Store
 from docendo.types import Call, Example, Problem, Reply
 
 
@@ -52,13 +53,14 @@ class Watch(Protocol):
 class Around:
     """What is around a run and not kept in it.
 
-    `beside` is awaited for each problem at the end of the road, before it is recorded as finished: for further
-    questions that belong to it.
+    `anew` is what a run that is gone on with is told anew. `beside` is awaited for each problem at the end of the road,
+    before it is recorded as finished: for further questions that belong to it.
     """
 
     models: Mapping[str, Model] | None = None
     watch: Watch | None = None
     stop: StopCondition | None = None
+    anew: Anew = field(default_factory=Anew)
     beside: Callable[[Solved, Settings, PromptBook, Ask], Awaitable[None]] | None = None
 
 
@@ -108,10 +110,10 @@ async def create(
             await work_on(store, replace(around, models=models))
 
 
-async def work_on(store: Store, around: Around, budget: str | None = None) -> None:
+async def work_on(store: Store, around: Around) -> None:
     """Bring every problem that is not done to the end of the road, `parallel` at a time, while the budget lasts."""
     config, models, watch = store.config, around.models, around.watch
-    plan = Settings.of(config["settings"])
+    plan = around.anew.of(Settings.of(config["settings"]))
     lessons = {id: [Example(*fields) for fields in own] for id, own in config.get("given", {}).items()}
     taught, done = list(store.problems()), store.done_ids()
     todo = iter([p for p in taught if p.id not in done])
@@ -121,7 +123,8 @@ async def work_on(store: Store, around: Around, budget: str | None = None) -> No
             specs = {name: fitted(plan.spec(name), plan.prompts) for name in sizes}
             models = await stack.enter_async_context(opened(specs))
         check_same(models, store)
-        ledger = ledger_of(store, plan, around.stop, budget)
+        ledger = ledger_of(store, plan, around.stop)
+        store.record_places(places_of(models, plan, store))
         gateway = await stack.enter_async_context(Gateway(models, store, ledger))
         road = Road(
             plan,
@@ -185,10 +188,10 @@ def _keep_provisional(store: Store, solved: Solved) -> None:
         store.record_provisional(solved.problem.id, facts_of(solved)["decisions"])
 
 
-def ledger_of(store: Store, plan: Settings, stop: StopCondition | None, budget: str | None) -> Ledger:
+def ledger_of(store: Store, plan: Settings, stop: StopCondition | None) -> Ledger:
     """The run's ledger, with what earlier sessions spent on it."""
     prices = prices_of(plan)
-    conditions = [budget_of(plan.budget if budget is None else budget, prices), stop]
+    conditions = [budget_of(plan.budget, prices), stop]
     before = [(row.model, row.calls, row.usage) for row in store.totals()]
     before += [(row.model, 1, row.usage) for row in store.errors()]
     return Ledger(any_of(*(each for each in conditions if each is not None)), prices, before)
@@ -223,12 +226,41 @@ def check_same(models: Mapping[str, Model], store: Store) -> None:
     """Half a run by one model and half by another under its name would be a result of neither."""
     for row in store.models():
         now = models[row.name].capabilities.digest
-        if row.digest is not None and now is not None and now != row.digest:
+        if row.digest is not None and now not in (None, row.digest, _digest_now(row, store)):
             raise ModelError(
-                f"model {row.name!r} is not the one that {store.folder} was begun with: its files, or its address "
-                f"and extra fields, have changed ({row.digest[:12]} then, {now[:12]} now). Put the old ones back, or "
+                f"model {row.name!r} is not the one that {store.folder} was begun with: its files, or its mode or "
+                f"extra fields, have changed ({row.digest[:12]} then, {now[:12]} now). Put the old ones back, or "
                 "make a new run"
             )
+
+
+def _digest_now(row: ModelRow, store: Store) -> str | None:
+    """What the digest of an endpoint's model is, that was kept when its address was in it; None for all others."""
+    plan = Settings.of(dict(store.info.config["settings"]))
+    from docendo.models.endpoint.address import (
+        identity,
+        identity_before,
+    )  # only here: many runs have no endpoint
+
+    try:
+        spec = fitted(plan.spec(row.name), plan.prompts)
+    except ConfigError:  # an open model's own name
+        return None
+    return identity(spec) if spec.kind in ENDPOINTS and identity_before(spec) == row.digest else None
+
+
+def places_of(models: Mapping[str, Model], plan: Settings, store: Store) -> list[PlaceRow]:
+    """Where a session reaches the models of a run that are behind addresses, and what is said of them anew."""
+    made = Settings.of(dict(store.info.config["settings"]))
+    found = []
+    for row in store.models():
+        model = models[row.name]
+        if isinstance(model, Placed):
+            now = plan.models.get(row.name)
+            moved = now is not None and now != made.models.get(row.name)
+            spec = now.model_dump(mode="json", exclude_defaults=True) if now is not None and moved else None
+            found.append(PlaceRow(row.name, model.place, spec))
+    return found
 
 
 def styles_of(plan: Settings, names: Iterable[str], models: Mapping[str, Model]) -> Styles:

@@ -50,6 +50,18 @@ class SessionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceRow:
+    """Where one session reached a model behind an address.
+
+    `spec` is what was said of the model then (any JSON), where that is not what the run was made with.
+    """
+
+    model: str
+    address: str
+    spec: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelRow:
     """A model of the run; `roles` says what it is used as, with which settings (any JSON)."""
 

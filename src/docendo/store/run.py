@@ -25,12 +25,13 @@ from docendo.store.rows import (
     ExamRow,
     LessonRow,
     ModelRow,
+    PlaceRow,
     Role,
     SampleRow,
     SelectionRow,
     SittingRow,
 )
-from docendo.store.schema import FILE, FORMAT, TABLES, connect, explain, utf8
+from docendo.store.schema import FILE, FORMAT, LATER, TABLES, connect, explain, utf8
 from docendo.store.view import RunView
 from docendo.types import Call, Grade, Problem, Reply
 
@@ -122,6 +123,10 @@ class Store(RunView):
         except sqlite3.Error as error:
             raise explain(error, self.folder) from error
         with self._transaction() as db:
+            if self.info.format < FORMAT:
+                for table in LATER:
+                    db.execute(table)
+                db.execute("UPDATE meta SET value = ? WHERE key = 'format'", (json.dumps(FORMAT),))
             row = db.execute("INSERT INTO sessions (started, pid) VALUES (?, ?)", (_now(), os.getpid()))
         assert row.lastrowid is not None
         return row.lastrowid
@@ -178,6 +183,15 @@ class Store(RunView):
     def record_replies(self, replies: Iterable[tuple[Call, Reply]]) -> None:
         """Record replies, as `record` does."""
         self.record((), replies)
+
+    def record_places(self, places: Iterable[PlaceRow]) -> None:
+        """Record where this session reaches its models, and what is said of them now where that was changed."""
+        rows = [
+            (self.session, p.model, utf8(p.address), None if p.spec is None else json.dumps(dict(p.spec)))
+            for p in places
+        ]
+        with self._transaction() as db:
+            _insert(db, "places", "..t.", rows)
 
     def record_note(self, model: str, text: str) -> None:
         """Record what a user should know of how a model is asked."""
@@ -311,7 +325,7 @@ def _write_new(
         for rest in folder.glob(_UNFINISHED + "*"):
             rest.unlink()
         with contextlib.closing(connect(path, "rwc")) as db:
-            db.executescript("BEGIN;" + TABLES)
+            db.executescript("BEGIN;" + TABLES + ";".join(LATER) + ";")
             db.executemany(
                 "INSERT INTO meta VALUES (?, ?)", [(key, json.dumps(value)) for key, value in meta.items()]
             )

@@ -15,8 +15,11 @@ from pathlib import Path
 
 from docendo.errors import StoreError
 
-FORMAT = 5
+FORMAT = 6
 """Version of the tables below; a run folder of another version is refused, never guessed at."""
+
+LACKING = (5,)
+"""Versions whose runs lack only the tables in `LATER`: read with these empty, and given them by whoever writes."""
 
 FILE = "run.sqlite"
 
@@ -213,6 +216,23 @@ CREATE TABLE provisional (
     PRIMARY KEY (problem, rule)
 );
 """
+
+
+# `places` is where each session reached its models behind addresses, and what was said of them (as JSON) where that
+# is not what the run was made with. `given_up` counts the requests for a call that were sent and came to nothing.
+LATER = (
+    """CREATE TABLE places (
+    session INTEGER NOT NULL, model TEXT NOT NULL, address TEXT NOT NULL, spec TEXT, PRIMARY KEY (session, model)
+)""",
+    """CREATE TABLE given_up (
+    request TEXT NOT NULL,
+    sample INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    requests INTEGER NOT NULL,
+    session INTEGER NOT NULL
+)""",
+)
 
 
 def utf8(text: str | None) -> bytes | None:

@@ -26,6 +26,7 @@ from docendo.store.rows import (
     Key,
     LessonRow,
     ModelRow,
+    PlaceRow,
     ProblemRecord,
     ReplyRow,
     Role,
@@ -37,7 +38,7 @@ from docendo.store.rows import (
     TotalRow,
     VerdictRow,
 )
-from docendo.store.schema import FAULTS, FILE, FORMAT, connect, explain, utf8
+from docendo.store.schema import FAULTS, FILE, FORMAT, LACKING, LATER, connect, explain, utf8
 from docendo.types import (
     Call,
     Choice,
@@ -103,6 +104,9 @@ class RunView(RoundsView):
             raise explain(error, self.folder) from error
         try:
             self.info = _read_info(self._db, self.folder)
+            if self.info.format < FORMAT and mode == "ro":
+                for table in LATER:  # this connection's own, and empty; a writer makes real ones
+                    self._db.execute(table.replace("CREATE", "CREATE TEMP", 1))
         except BaseException:
             self._db.close()
             raise
@@ -145,13 +149,35 @@ class RunView(RoundsView):
 
     @property
     def config(self) -> dict[str, Any]:
-        """The configuration that the run was made with; a resume goes by this one."""
-        return dict(self.info.config)
+        """The configuration that the run was made with, its models as they were reached last; a resume goes by it.
+
+        What else may be said of a model is as it was; `info` has the configuration as it was in all.
+        """
+        config = dict(self.info.config)
+        moved = {
+            model: json.loads(spec)
+            for model, spec in self._rows(
+                "SELECT model, spec FROM places WHERE spec IS NOT NULL "
+                "AND (session, model) IN (SELECT MAX(session), model FROM places GROUP BY model)"
+            )
+        }
+        if moved:
+            settings = config["settings"]
+            config["settings"] = {**settings, "models": {**settings["models"], **moved}}
+        return config
 
     def sessions(self) -> list[SessionRow]:
         """Every opening of the run for writing, oldest first."""
         sql = "SELECT id, started, pid, stopped FROM sessions ORDER BY id"
         return [SessionRow(*row) for row in self._rows(sql)]
+
+    def places(self) -> list[tuple[int, PlaceRow]]:
+        """Where each session reached its models, as (session, place), oldest first."""
+        sql = "SELECT session, model, address, spec FROM places ORDER BY session, rowid"
+        return [
+            (session, PlaceRow(model, address, None if spec is None else json.loads(spec)))
+            for session, model, address, spec in self._rows(sql)
+        ]
 
     def models(self) -> list[ModelRow]:
         """The models of the run, in the order in which they were added."""
@@ -310,8 +336,19 @@ class RunView(RoundsView):
         )
 
     def notes(self) -> list[tuple[str, str]]:
-        """What a user should know of how models are asked: each different (model, text) once, oldest first."""
-        return list(self._rows("SELECT model, text FROM notes GROUP BY model, text ORDER BY MIN(rowid)"))
+        """What a user should know of how models are asked: each different (model, text) once, oldest first.
+
+        Last come the models that were reached at several addresses.
+        """
+        found = list(self._rows("SELECT model, text FROM notes GROUP BY model, text ORDER BY MIN(rowid)"))
+        by_model: dict[str, list[str]] = {}
+        for _, place in self.places():
+            by_model.setdefault(place.model, []).append(place.address)
+        for model, addresses in by_model.items():
+            if places := list(dict.fromkeys(addresses))[1:]:
+                text = f"{model} was reached at {addresses[0]} when the run began, and at {' and '.join(places)} later"
+                found.append((model, text))
+        return found
 
     def totals(self) -> list[TotalRow]:
         """Recorded replies summed by model and purpose, in the order of the plan and of the road.
@@ -478,7 +515,7 @@ def _read_info(db: sqlite3.Connection, folder: Path) -> RunInfo:
         meta = {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM meta")}
     except FAULTS as error:
         raise explain(error, folder) from error
-    if meta.get("format") != FORMAT:
+    if meta.get("format") not in (FORMAT, *LACKING):
         raise StoreError(
             f"{folder}: this run has format version {meta.get('format')} (written by docendo "
             f"{meta.get('docendo')}), and this docendo ({__version__}) reads version {FORMAT}; "

@@ -15,14 +15,18 @@ from typing import Any, TypeVar
 from docendo import __version__
 from docendo.errors import ConfigError, StoreError
 from docendo.models.spec import ModelSpec
+from docendo.solve.again import Anew
 from docendo.solve.config import configured
 from docendo.solve.plan import Settings, nearest
+from docendo.solve.work import Around, Watch
 from docendo.tune.export import FILES, FORMS, SHAPES
 from docendo.tune.files import read_json, write_json
 from docendo.tune.pairset import PairSettings
 from docendo.tune.train import TrainSettings
 
 FILE, FORMAT = "tune.json", 1
+ANEW = "models.json"
+"""What a tuning was told anew of how models are reached, when it was gone on with; its plan stays as it was."""
 T = TypeVar("T", PairSettings, TrainSettings)
 
 
@@ -108,6 +112,7 @@ class Plan:
         teach: how lessons are taught and examined; its teacher is the one that is tuned.
         problems, exams, limit: what is taught where there are no runs, and where exams come from.
         how: everything else.
+        anew: how models are reached otherwise than when it was planned.
     """
 
     runs: tuple[str, ...]
@@ -116,6 +121,11 @@ class Plan:
     problems: str | None = None
     exams: str | None = None
     limit: int | None = None
+    anew: Anew = field(default_factory=Anew)
+
+    def around(self, watch: Watch | None) -> Around:
+        """What is around each run of the tuning, new or gone on with."""
+        return Around(watch=watch, anew=self.anew)
 
     @property
     def teacher(self) -> ModelSpec:
@@ -168,12 +178,29 @@ class Plan:
             raise StoreError(
                 f"{path}: has format version {values.get('format')}, and this docendo reads {FORMAT}"
             )
+        anew = _anew_of(folder)
         return cls(
             tuple(values["runs"]),
-            Settings.of(values["teach"]),
+            anew.of(Settings.of(values["teach"])),
             TuneSettings.of(values["how"]),
-            *(values[name] for name in ("problems", "exams", "limit")),
+            values["problems"],
+            values["exams"],
+            values["limit"],
+            anew,
         )
+
+
+def keep_anew(folder: Path, anew: Anew) -> None:
+    """Keep in a tuning's folder what it was told anew; what it was told earlier of other models stays."""
+    models = {**_anew_of(folder).models, **anew.models}
+    if models:
+        kept = {name: spec.model_dump(mode="json", exclude_defaults=True) for name, spec in models.items()}
+        write_json(folder / ANEW, kept)
+
+
+def _anew_of(folder: Path) -> Anew:
+    kept = read_json(folder / ANEW) if (folder / ANEW).is_file() else {}
+    return Anew({name: ModelSpec.model_validate(spec) for name, spec in kept.items()})
 
 
 def recast(plan: Settings, **given: Any) -> Settings:

@@ -18,10 +18,11 @@ from docendo.errors import ConfigError, DataError
 from docendo.exams.select import ProblemPool
 from docendo.exams.text import tokens
 from docendo.models.spec import ModelSpec
+from docendo.solve.again import Anew, said_anew
 from docendo.solve.config import Vocabulary, beside, configured
 from docendo.solve.plan import Settings
 from docendo.solve.run import DEFAULT_PROBLEMS, continued, new_folder, new_run, planned
-from docendo.solve.work import Around, Watch
+from docendo.solve.work import Watch
 from docendo.store import Store
 from docendo.store.schema import FILE as STORE_FILE
 from docendo.tune.encode import base_of
@@ -38,7 +39,7 @@ from docendo.tune.export import export
 from docendo.tune.files import read_json, write_json
 from docendo.tune.pairs import pairs_from
 from docendo.tune.pairset import PairSet, pairs_of
-from docendo.tune.plan import Plan, TuneSettings, recast
+from docendo.tune.plan import Plan, TuneSettings, keep_anew, recast
 from docendo.tune.train import Step, check_extra, train
 from docendo.tune.tuned import Round, Tested, Tuned
 from docendo.types import Problem
@@ -196,14 +197,39 @@ def check(plan: Plan) -> None:
             problems_of(source)
 
 
-def go_on(folder: str | Path, watch: TuneWatch | None = None) -> Tuned:
+def anew_in(folder: str | Path, config: str | Path | None, settings: Mapping[str, Any]) -> Anew:
+    """What a tuning is told anew of how its models are reached; arguments and errors as for `docendo.resume`.
+
+    Raises:
+        ConfigError: a budget, too: it ends the teaching, and the tuning goes on from there with what was taught.
+    """
+    plan = Plan.read(Path(folder))
+    found = said_anew(plan.teach, config, settings, Vocabulary(own=("tune",)))
+    if found.settings.get("budget", plan.teach.budget) != plan.teach.budget:
+        raise ConfigError(
+            f"{folder}: the pairs of a tuning are those of what its budget let be taught; leave --budget out, or learn "
+            "from a run of docendo solve that was gone on with"
+        )
+    return found
+
+
+def go_on(folder: str | Path, watch: TuneWatch | None = None, anew: Anew | None = None) -> Tuned:
     """Carry out the plan in a folder, from where it stopped.
+
+    Args:
+        folder: the tuning's.
+        watch: is told of progress.
+        anew: how its models are reached from now on; kept in the folder.
 
     Raises:
         StoreError: it is not a tuning's folder.
     """
     folder = Path(folder)
+    if anew is not None:
+        keep_anew(folder, anew)
     plan, look = Plan.read(folder), watch or Unwatched()
+    if anew is not None and "parallel" in anew.settings:  # for now only, as for a run
+        plan = replace(plan, anew=replace(plan.anew, settings={"parallel": anew.settings["parallel"]}))
     held = _held_out(plan, folder, look)
     rounds: list[Round] = []
     notes: list[str] = []
@@ -292,7 +318,7 @@ def _teach(
     with look.stage(
         f"round {number}: teach and examine" if plan.how.rounds > 1 else "teach and examine"
     ) as watch:
-        around = Around(watch=watch)
+        around = plan.around(watch)
         if (folder / STORE_FILE).is_file():
             return continued(folder, around).folder
         taught, pool, more = _taught(plan)
@@ -350,7 +376,7 @@ class _HeldOut:
             return done, None
         with self.look.stage(f"round {done.number}: held-out problems") as watch:
             run = evaluate(
-                plan.teach, spec, self.problems, here / "held-out", Around(watch=watch), plan.how.test_samples
+                plan.teach, spec, self.problems, here / "held-out", plan.around(watch), plan.how.test_samples
             )
         changes = compare(right(self.first), right(run.folder), ALONE)
         return replace(done, held_out=changes), _mean(run.folder)
@@ -366,7 +392,7 @@ def _held_out(plan: Plan, folder: Path, look: TuneWatch) -> _HeldOut:
             plan.teacher,
             problems,
             folder / "held-out-first",
-            Around(watch=watch),
+            plan.around(watch),
             plan.how.test_samples,
         )
     return _HeldOut(look, problems, run.folder)
@@ -394,14 +420,12 @@ def _tested(plan: Plan, folder: Path, index: int, teacher: ModelSpec, look: Tune
     alone, m1 = [], []
     for name, spec in (("before", plan.teacher), ("after", teacher)):
         with look.stage(f"{source}, {name}") as watch:
-            run = evaluate(
-                plan.teach, spec, problems, here / name, Around(watch=watch), plan.how.test_samples
-            )
+            run = evaluate(plan.teach, spec, problems, here / name, plan.around(watch), plan.how.test_samples)
             alone.append(right(run.folder))
         if plan.how.test_m1:
             with look.stage(f"{source}, M1 {name}") as watch:
                 run = evaluate_m1(
-                    plan.teach, spec, source, plan.exams, here / f"m1-{name}", Around(watch=watch)
+                    plan.teach, spec, source, plan.exams, here / f"m1-{name}", plan.around(watch)
                 )
                 m1.append(right(run.folder))
     return Tested(source, compare(alone[0], alone[1], ALONE), compare(m1[0], m1[1], WITH_EXAMS) if m1 else ())

@@ -109,10 +109,9 @@ def test_what_decides_a_requests_meaning_is_in_a_models_identity_and_nothing_els
     same = [
         ModelSpec(model="openai:m", key_env="K", headers={"X-A": "b"}, parameters=7),
         ModelSpec.model_validate({"model": "openai:m", "limits": {"concurrency": 3}}),
+        ModelSpec(model="openai:m", base_url="http://h/v1"),
     ]
     others = [
-        ModelSpec(model="openai:m", base_url="http://h/v1"),
-        ModelSpec(model="openai:m", base_url="http://i/v1"),
         ModelSpec(model="openai:m", body={"provider": "a"}),
         ModelSpec(model="openai:m", mode="completion"),
         ModelSpec(model="openai:n"),

@@ -8,6 +8,7 @@ import os
 import ssl
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urlsplit, urlunsplit
 
 from docendo import __version__
 from docendo.errors import ConfigError
@@ -40,6 +41,12 @@ class Address:
     def url(self, path: Path) -> str:
         """The URL that requests of a kind go to."""
         return f"{self.root}/{path}{self.query}"
+
+    @property
+    def shown(self) -> str:
+        """The endpoint without what may be secret in it: user, password and query."""
+        parts = urlsplit(self.base)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
     def hidden(self, text: str) -> str:
         """`text` without the key, and without what other headers were filled with."""
@@ -104,11 +111,18 @@ def address_of(spec: ModelSpec) -> Address:
 def identity(spec: ModelSpec) -> str:
     """A digest of all in a specification that decides what a request means: replies are only good under it.
 
-    An address that is left to the environment is not in it, so that a server may move between two sessions of
-    a run; one that is written down is. Keys, headers, limits and prices decide nothing, and what is sampled is
-    in each call.
+    How the model is reached is not in it (`spec.REACH`), so that a server may move between two sessions of a run, and
+    what is sampled is in each call.
     """
-    said = [spec.model, spec.base_url, spec.api_version, spec.mode, spec.body]
+    return _digest([spec.model, spec.mode, spec.body])
+
+
+def identity_before(spec: ModelSpec) -> str:
+    """What `identity` was in stores of version 5, when an address that was written down was in it."""
+    return _digest([spec.model, spec.base_url, spec.api_version, spec.mode, spec.body])
+
+
+def _digest(said: list[object]) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 

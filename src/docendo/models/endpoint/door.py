@@ -239,7 +239,8 @@ class Door:
                 ModelError(
                     f"{self.name}: nobody could be reached there for {now - trouble.since:.0f} s; the last of "
                     f"{trouble.count} tries: {trouble.last}. No call was recorded as failed for it: see that the "
-                    "server is up and that this is its address (host, port, http or https), then go on with the run"
+                    "server is up and that this is its address (host, port, http or https), then go on with the run; "
+                    "--resume with --base-url (or --config) says where it is now"
                 )
             )
             return
@@ -248,7 +249,8 @@ class Door:
                 ModelError(
                     f"{self.name} has answered nothing for {now - trouble.since:.0f} s, over {trouble.count} "
                     f"requests; the last one: {trouble.last}. No call was recorded as failed for it: see that the "
-                    "endpoint is up (or wait until its limits allow more), then go on with the run; "
+                    "endpoint is up (or wait until its limits allow more), then go on with the run, "
+                    "at another address where it has moved (--resume with --base-url or --config); "
                     "limits.patience says how long to wait"
                 )
             )

@@ -123,6 +123,11 @@ class EndpointModel:
             digest=identity(self._spec),
         )
 
+    @property
+    def place(self) -> str:
+        """Its endpoint's address, without secrets."""
+        return self._address.shown
+
     def check(self, text: str) -> None:
         """Any text can be sent."""
 

@@ -210,7 +210,9 @@ class Reply:
     `stop` is "stop" (the model ended or a stop string was met), "length" (cut by a limit) or "error"
     (`error` then says what happened and `text` is empty). `reasoning` is what a reasoning model wrote before
     its visible answer, kept apart from `text`; empty where there is none or it is hidden. `lasting` marks an
-    error that asking again would only repeat (a prompt that is too long, a refused parameter).
+    error that asking again would only repeat (a prompt that is too long, a refused parameter). `given_up` counts the
+    requests for it that were sent and then given up, so that the server may have worked on them, and may bill them: a
+    fact of the asking and not of the reply.
     """
 
     text: str
@@ -220,6 +222,7 @@ class Reply:
     error: str | None = None
     reasoning: str = ""
     lasting: bool = False
+    given_up: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

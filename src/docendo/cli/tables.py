@@ -174,6 +174,8 @@ def show_bill(console: Console, bill: Bill) -> None:
         table.add_row("", "", "", "", "", "", f"{bill.money:.2f}")
     console.print()
     console.print(table)
+    if (unknown := bill.unknown()) is not None:
+        console.print(dim(unknown))
 
 
 def _heading(summary: Summary) -> str:

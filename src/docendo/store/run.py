@@ -206,7 +206,7 @@ class Store(RunView):
         """
         left = [(call.request, call.sample, self.session) for call in sent]
         prompts: dict[str, tuple[str, str, bytes | None]] = {}
-        good, bad = [], []
+        good, bad, lost = [], [], []
         for call, reply in replies:
             prompt = _prompt(call)
             prompts[prompt[0]] = prompt
@@ -214,6 +214,9 @@ class Store(RunView):
             usage = reply.usage
             tokens = (usage.prompt, usage.cached, usage.completion, usage.reasoning)
             cost = (*tokens, reply.seconds, self.session)
+            if reply.given_up:
+                key = (call.request, call.sample, call.model, call.purpose)
+                lost.append((*key, reply.given_up, self.session))
             if reply.stop == "error":
                 bad.append((*asked, utf8(reply.error or "no reason given"), reply.lasting, *cost, _now()))
             else:
@@ -223,6 +226,7 @@ class Store(RunView):
             db.executemany("INSERT OR IGNORE INTO prompts VALUES (?, ?, CAST(? AS TEXT))", prompts.values())
             _insert(db, "replies", "....t.tt.......", good)
             _insert(db, "errors", "....t.t........", bad)
+            _insert(db, "given_up", "......", lost)
 
     def record_verdict(self, key: str, problem: str, exam: bool, grade: Grade) -> None:
         """Record what a program came to, as soon as it was run; `key` is a digest of all that was judged."""

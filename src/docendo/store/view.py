@@ -364,6 +364,26 @@ class RunView(RoundsView):
         models, road = list(dict.fromkeys(row.model for row in rows)), get_args(Purpose)
         return sorted(rows, key=lambda row: (models.index(row.model), road.index(row.purpose)))
 
+    def given_up(self) -> list[tuple[str, Purpose, int]]:
+        """Requests that were given up after they had been sent, by model and purpose."""
+        return list(
+            self._rows(
+                "SELECT model, purpose, SUM(requests) FROM given_up GROUP BY model, purpose ORDER BY MIN(rowid)"
+            )
+        )
+
+    def cut_off(self) -> list[tuple[str, Purpose, int]]:
+        """Calls on their way when a session was cut, and answered in a later one, by model and purpose."""
+        if len(self.sessions()) < 2:
+            return []  # looking for each call takes its time
+        sql = (
+            "SELECT model, purpose, COUNT(*) FROM sent JOIN replies USING (request, sample) "
+            "WHERE replies.session > sent.session AND NOT EXISTS (SELECT 1 FROM errors WHERE "
+            "(errors.request, errors.sample, errors.session) = (sent.request, sent.sample, sent.session)) "
+            "GROUP BY model, purpose ORDER BY MIN(replies.rowid)"
+        )
+        return list(self._rows(sql))
+
     def verdict(self, key: str) -> Grade | None:
         """What a program came to that was judged before, by the digest of all that was judged."""
         row = self._row("SELECT state, score, answer, key, detail FROM verdicts WHERE hash = ?", (key,))

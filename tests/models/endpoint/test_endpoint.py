@@ -120,6 +120,10 @@ def test_what_decides_a_requests_meaning_is_in_a_models_identity_and_nothing_els
     assert len({identity(one) for one in (plain, *others)}) == 1 + len(others)
 
 
+BILLED = ("empty", "half json", "no choices", "reset", "reset at once", "a gateway did not wait")
+"""Of what follows, where the server may have worked on a request: it was sent whole, and nobody refused it."""
+
+
 # --- what can pass is asked again ---------------------------------------------------------------------------
 
 
@@ -137,6 +141,7 @@ PASSING = {
     "error inside": Answer(body=b'{"error": {"message": "upstream", "code": 502}}'),
     "reset": replace(GOOD, cut=20),
     "reset at once": replace(GOOD, cut=0),
+    "a gateway did not wait": Answer.error(504, "upstream request timeout"),
 }
 
 
@@ -145,6 +150,7 @@ def test_what_can_pass_is_asked_again(name: str, serve: Serve) -> None:
     server = serve(first(PASSING[name], PASSING[name]))
     replies = ask(spec(server), *(call(f"question {i}") for i in range(5)))
     assert [(r.text, r.stop) for r in replies] == [("It is 4.", "stop")] * 5
+    assert [r.given_up for r in replies] == [2 * (name in BILLED)] * 5
 
 
 def test_a_server_that_stalls_is_left_after_the_read_timeout(serve: Serve) -> None:
@@ -152,6 +158,7 @@ def test_a_server_that_stalls_is_left_after_the_read_timeout(serve: Serve) -> No
         server = serve(first(answer))
         (reply,) = ask(spec(server, limits={"read_timeout": 0.2}), call())
         assert reply.text == "It is 4."
+        assert reply.given_up, "which may be billed"
 
 
 @pytest.mark.parametrize("packed", [False, True])

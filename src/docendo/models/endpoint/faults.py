@@ -20,6 +20,7 @@ that asking again may cure. `lasting`: this very call will never be answered. `f
 
 _BUSY = (503, 529)
 _PASSING = (408, 409, 423, 425)
+_LATE = (408, 504, 524)  # whoever stands before the model did not wait for it any longer
 _NO_MONEY = ("insufficient_quota", "billing_hard_limit_reached", "account_deactivated")
 _SHOWN = 500  # characters of a server's own words
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -31,6 +32,7 @@ class Fault:
 
     `message` is for people. `wait` is how many seconds the server asks to stay away, None where it says nothing;
     `status` the HTTP status, None where there was none; `field` the request's field that the server refuses.
+    `may_cost`: the request was sent whole and nobody refused it, so the server may have worked on it, and may bill it.
     """
 
     kind: Kind
@@ -38,6 +40,7 @@ class Fault:
     wait: float | None = None
     status: int | None = None
     field: str | None = None
+    may_cost: bool = False
 
     def said_by(self, who: str) -> Fault:
         """The same fault with a name before its message."""
@@ -80,7 +83,7 @@ def _fault(status: int, code: str, said: str, field: str | None, wait: float | N
         kind = "fatal"
     else:
         kind = "lasting"
-    return Fault(kind, message, wait, status, field if kind == "lasting" else None)
+    return Fault(kind, message, wait, status, field if kind == "lasting" else None, may_cost=status in _LATE)
 
 
 def of_exception(error: BaseException) -> Fault:
@@ -96,9 +99,11 @@ def of_exception(error: BaseException) -> Fault:
         return Fault("fatal", f"the request cannot be made ({why})")
     if isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)):
         return Fault("down", f"no connection ({why})")
+    # Not where it broke off while it was sent: of a part of a request nobody makes anything.
+    sent = isinstance(error, (httpx2.ReadTimeout, httpx2.ReadError, httpx2.RemoteProtocolError, TimeoutError))
     if isinstance(error, (httpx2.TimeoutException, TimeoutError)):
-        return Fault("passing", f"no answer in time ({why})")
-    return Fault("passing", f"the connection broke ({why})")
+        return Fault("passing", f"no answer in time ({why})", may_cost=sent)
+    return Fault("passing", f"the connection broke ({why})", may_cost=sent)
 
 
 TRUST = (

@@ -249,23 +249,24 @@ class EndpointModel:
             why = f"{self._name}: tells log-likelihoods only of texts that it completes; set its mode to completion"
             return Reply("", "error", error=why, lasting=True)
         limits, clock = self._spec.limits, asyncio.get_running_loop().time
-        tried, counted, spent = 0, 0, 0.0
+        tried, counted, lost, spent = 0, 0, 0, 0.0
         while True:
             began, dropped = clock(), self._dropped
             outcome = await self._attempt(call, ticket)
             tried, spent = tried + 1, spent + clock() - began
             if isinstance(outcome, Reply):
-                return outcome
+                return replace(outcome, given_up=lost) if lost else outcome
+            lost += outcome.may_cost
             if not self._drop(outcome, dropped):  # else it is another request, and leaves at once
                 if outcome.kind in ("fatal", "lasting"):
-                    return self._refused(outcome, call)
+                    return replace(self._refused(outcome, call), given_up=lost)
                 # Being asked to wait, or finding nobody there, is no failure of this call: patience bounds both.
                 counted += outcome.kind not in ("rate", "down")
                 wait = self._wait(outcome, tried)
                 if counted >= limits.attempts or spent + wait > limits.patience:
                     self._check_wait(outcome)
                     why = f"{self._name}: gave up after {tried} attempts in {spent:.0f} s: {outcome.message}"
-                    return Reply("", "error", error=why)
+                    return Reply("", "error", error=why, given_up=lost)
                 await asyncio.wait([broken], timeout=wait)
                 spent += wait
             await self._requests.take(1)  # the server counts what it refuses, too
@@ -294,10 +295,10 @@ class EndpointModel:
             ):  # a server may send a byte now and then for ever
                 status, headers, body = await self._exchange(call)
         except _TooLongError as error:
-            return Fault("passing", str(error))
+            return Fault("passing", str(error), may_cost=True)
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError) as error:
             fault = faults.of_exception(error)
-            return Fault(fault.kind, self._address.hidden(fault.message))
+            return replace(fault, message=self._address.hidden(fault.message))
         if status != 200:
             fault = faults.of_response(status, headers, body)
             if call.continuation is not None and not self._told:
@@ -314,7 +315,8 @@ class EndpointModel:
             outcome = likelihood.told(body, call, seconds, self._told)
             self._told = self._told or isinstance(outcome, Told)
         if isinstance(outcome, Fault):
-            return replace(outcome, message=self._address.hidden(outcome.message))
+            lost = outcome.status is None and body.lstrip()[:1] != b"<"  # an answer, which cannot be read
+            return replace(outcome, message=self._address.hidden(outcome.message), may_cost=lost)
         if outcome.stop != "error":
             self._answered = True
             used = outcome.usage.prompt - outcome.usage.cached + outcome.usage.completion

@@ -13,7 +13,7 @@ import docendo
 from docendo import Problem, Store
 from docendo.errors import ConfigError, DataError, ModelError, StoreError, UnspeakableError
 from docendo.models.scripted import ScriptedModel
-from docendo.types import Example
+from docendo.types import Example, Reply
 
 TEACHER, STUDENT = "school:teacher", "school:student"
 
@@ -351,3 +351,59 @@ def test_a_run_folder_is_one_file_that_tells_everything(tmp_path):
         record = view.problem_record("f1-2")
         assert all(record.reply(row).text for row in (*record.samples, *record.exam_answers))
         assert view.config["settings"]["lessons"] == 4
+
+
+def test_a_lesson_after_which_a_student_is_cut_throughout_is_scored_by_the_others_and_the_run_says_so(
+    tmp_path,
+):
+    """The wrong lesson wins by it here, which is documented (docs/exams.md); a run must say for how many it is so."""
+
+    def rambling(call):
+        """After the right lesson wrong, after the wrong one cut."""
+        if "add 10:" in call.prompt:
+            return " I do not know.\nAnswer: 0"
+        return Reply(" and then, and then", "length")
+
+    def strong(call):
+        """Right whatever the lesson."""
+        n = number(call.prompt)
+        return f" add 10: {n} + 10 = {n + 10}.\nAnswer: {n + 10}"
+
+    def solve(weak, folder):
+        both = {
+            TEACHER: ScriptedModel(TEACHER, teach),
+            STUDENT: ScriptedModel(STUDENT, strong),
+            "school:student-2": ScriptedModel("school:student-2", weak),
+        }
+        return docendo.solve(
+            problems(2),
+            out=folder,
+            models=both,
+            students=[STUDENT, "school:student-2"],
+            lessons=6,
+            equal_cost=False,
+        ).summary()
+
+    found = solve(rambling, tmp_path / "r")
+    scores = {pair for f in found.facts for pair in zip(f.lesson_right, f.scores, strict=True)}
+    assert scores == {(True, 0.5), (False, 1.0)}, "who rambled is no part of the wrong lesson's score"
+    wrong = sum(right is False for f in found.facts for right in f.lesson_right)
+    assert found.uncounted == (wrong, wrong, 0)
+    assert found.json()["exams"]["uncounted"]["without_a_student"] == wrong
+    assert any("without any answer of one of the students" in line for line in found.exams_said())
+    calm = solve(follow, tmp_path / "calm")
+    assert calm.uncounted == (0, 0, 0)
+    assert not any("cut or failed" in line for line in calm.exams_said())
+
+
+def test_a_lesson_none_of_whose_exam_answers_counts_has_no_weight(tmp_path):
+    def rambling(call):
+        return follow(call) if "add 10:" in call.prompt else Reply(" and then, and then", "length")
+
+    found = docendo.solve(
+        problems(2), out=tmp_path / "r", models=models(follow=rambling), lessons=6, equal_cost=False
+    ).summary()
+    assert found.uncounted[2] == found.uncounted[0] > 0
+    for f in found.facts:
+        assert {score for score, right in zip(f.scores, f.lesson_right, strict=True) if not right} == {None}
+        assert f.correct["sum"] or not any(f.right)

@@ -44,6 +44,8 @@ class Summary:
     `dropped` by reason what was left out when the problems were read.
     `notes` say how models were asked otherwise than was planned, `cache` what servers took from their caches,
     `failures` why calls have no reply, with how many for each reason.
+    `uncounted` counts the lessons with exam answers that were cut or failed; of these those without any counted answer
+    of some student, and those without any at all.
     `questions` are those that whole exams of the finished problems' lessons have, `asked` those that were asked;
     `ended` counts these problems by why no more were.
     """
@@ -72,6 +74,7 @@ class Summary:
     questions: int = 0
     asked: int = 0
     ended: Mapping[str, int] = field(default_factory=dict)
+    uncounted: tuple[int, int, int] = (0, 0, 0)
 
     @property
     def abstained(self) -> int:
@@ -95,6 +98,13 @@ class Summary:
             lines.append(
                 f"No exam for {self.abstained:,} of {self.problems:,} problems, as too few of the problems written for "
                 "it could be used; there the vote decided."
+            )
+        if self.uncounted[0]:
+            some, without, none = self.uncounted
+            lines.append(
+                f"{some:,} of {self.lessons:,} lessons have exam answers that were cut or failed, and are scored by "
+                f"the others: {without:,} of them without any answer of one of the students, {none:,} without any at "
+                "all, which have no score."
             )
         if self.asked < self.questions:
             why = ", ".join(f"{ENDED[reason]} for {count:,}" for reason, count in self.ended.items())
@@ -131,6 +141,9 @@ class Summary:
                 "asked": self.asked,
                 "ended": dict(self.ended),
                 "abstained": self.abstained,
+                "uncounted": dict(
+                    zip(("lessons", "without_a_student", "without_a_score"), self.uncounted, strict=True)
+                ),
             },
             "dropped": dict(self.dropped),
             "notes": list(self.notes),
@@ -164,6 +177,7 @@ def summarise(view: RunView, draws: int = 2000) -> Summary:
         shares = cache_shares(view)
         failures = view.reasons()
         sittings = [row.sitting for row in view.sittings()]
+        uncounted = view.uncounted()
     judged = [f for f in facts if f.problem.judgeable]
     groups: dict[str, list[Facts]] = defaultdict(list)
     for f in judged:
@@ -205,6 +219,7 @@ def summarise(view: RunView, draws: int = 2000) -> Summary:
         questions=sum(s.planned for s in sittings),
         asked=sum(s.asked for s in sittings),
         ended=Counter(s.ended for s in sittings),
+        uncounted=uncounted,
     )
 
 

@@ -462,6 +462,22 @@ class RunView(RoundsView):
         for problem, state, count in self._rows(sql):
             yield problem, GradeState(state), count
 
+    def uncounted(self) -> tuple[int, int, int]:
+        """How many lessons have exam answers that count neither way, being cut or failed.
+
+        Of these, how many have none that counts of one student or more, but of others; and how many have none at all.
+        """
+        sql = (
+            "SELECT COUNT(*), SUM(total > 0 AND least = 0), SUM(total = 0) FROM "
+            "(SELECT SUM(counted) AS total, MIN(counted) AS least FROM "
+            "(SELECT problem, lesson, SUM(state IN ('ok', 'ungradable')) AS counted FROM exam_answers "
+            "WHERE (problem, lesson) IN "
+            "(SELECT problem, lesson FROM exam_answers WHERE state IN ('truncated', 'failed')) "
+            "GROUP BY problem, lesson, student) GROUP BY problem, lesson)"
+        )
+        lessons, without, none = next(iter(self._rows(sql)))
+        return lessons, without or 0, none or 0
+
     def decisions(self, problem: str | None = None) -> Iterator[DecisionRow]:
         """What each choice rule picked for the finished problems (or for one)."""
         yield from self._chosen("decisions", problem)

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from docendo.store.schema import utf8
-from docendo.types import Example, Grade, GradeState, Lesson
-
-Key = tuple[str, int]
+from docendo.store.file import RunFile
+from docendo.store.rows import Key
+from docendo.store.schema import grade_of, graded, utf8
+from docendo.types import Example, Grade, Lesson
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,17 +122,14 @@ def tuples(facts: RoundFacts, time: str) -> dict[str, list[tuple[Any, ...]]]:
             for r in facts.rejections
         ],
         "refine_answers": [
-            (a.lesson, utf8(a.problem), a.part, a.model, a.repeat, a.round, a.request, *_graded(a.grade))
+            (a.lesson, utf8(a.problem), a.part, a.model, a.repeat, a.round, a.request, *graded(a.grade))
             for a in facts.answers
         ],
     }
 
 
-class RoundsView:
+class RoundsView(RunFile):
     """What can be read of the rounds of a run; a part of `RunView`."""
-
-    def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Any]:
-        raise NotImplementedError
 
     def rounds(self) -> Iterator[RoundRow]:
         """The whole rounds, in order."""
@@ -164,9 +161,4 @@ class RoundsView:
         """Every answer after a set, oldest first."""
         columns = "lesson, problem, part, model, repeat, round, request, state, score, answer, key, detail"
         for row in self._rows(f"SELECT {columns} FROM refine_answers ORDER BY rowid"):
-            grade = Grade(GradeState(row[7]), *row[8:])
-            yield AnswerRow(row[0], row[1], row[2], row[3], row[4], row[5], row[6], grade)
-
-
-def _graded(grade: Grade) -> tuple[Any, ...]:
-    return grade.state.value, grade.score, utf8(grade.answer), utf8(grade.key), utf8(grade.detail)
+            yield AnswerRow(*(*row[:7], grade_of(row[7:])))

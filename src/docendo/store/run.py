@@ -31,7 +31,7 @@ from docendo.store.rows import (
     SelectionRow,
     SittingRow,
 )
-from docendo.store.schema import FILE, FORMAT, LATER, TABLES, connect, explain, utf8
+from docendo.store.schema import FILE, FORMAT, LATER, TABLES, connect, explain, graded, utf8
 from docendo.store.view import RunView
 from docendo.types import Call, Grade, Problem, Reply
 
@@ -230,7 +230,7 @@ class Store(RunView):
 
     def record_verdict(self, key: str, problem: str, exam: bool, grade: Grade) -> None:
         """Record what a program came to, as soon as it was run; `key` is a digest of all that was judged."""
-        row = (key, utf8(problem), exam, *_grade(grade), self.session)
+        row = (key, utf8(problem), exam, *graded(grade), self.session)
         with self._transaction() as db:
             # Two programs under way at once may be one: both verdicts are the same.
             marks = "?, CAST(? AS TEXT), ?, ?, ?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), ?"
@@ -380,21 +380,17 @@ def _lesson(row: LessonRow) -> tuple[Any, ...]:
 
 
 def _sample(row: SampleRow) -> tuple[Any, ...]:
-    return row.arm, row.sample, row.request, row.lesson, *_grade(row.grade)
+    return row.arm, row.sample, row.request, row.lesson, *graded(row.grade)
 
 
 def _exam_answer(row: ExamRow) -> tuple[Any, ...]:
     asked = (row.lesson, utf8(row.exam_problem), row.student, row.repeat, row.request, row.sample)
-    return *asked, *_grade(row.grade)
+    return *asked, *graded(row.grade)
 
 
 def _decision(row: DecisionRow) -> tuple[Any, ...]:
     choice = row.choice
     return choice.rule, utf8(choice.answer), utf8(choice.key), choice.weight, row.correct
-
-
-def _grade(grade: Grade) -> tuple[Any, ...]:
-    return grade.state.value, grade.score, utf8(grade.answer), utf8(grade.key), utf8(grade.detail)
 
 
 def _prompt(call: Call) -> tuple[str, str, bytes | None]:

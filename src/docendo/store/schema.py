@@ -1,6 +1,6 @@
 """The SQLite file behind a run: its tables, how a connection to it is opened, and its faults in plain words.
 
-What is written into the tables and read out of them is left to `view` and `run`.
+What is written into the tables and read out of them is left to those who read (`view`) and write (`run`).
 
 Text that models and users wrote may hold lone surrogates, which SQLite's binding of `str` refuses, and NULs.
 So such text is bound as UTF-8 bytes (`utf8`), cast to TEXT in the statement, and read back by the
@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import functools
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from docendo.errors import StoreError
+from docendo.types import Grade, GradeState
 
 FORMAT = 6
 """Version of the tables below; a run folder of another version is refused, never guessed at."""
@@ -238,6 +241,17 @@ LATER = (
 def utf8(text: str | None) -> bytes | None:
     """Text as bytes for a `CAST(? AS TEXT)`, lone surrogates included."""
     return None if text is None else text.encode("utf-8", "surrogatepass")
+
+
+def graded(grade: Grade) -> tuple[Any, ...]:
+    """A grade as its columns state, score, answer, key and detail take it."""
+    return grade.state.value, grade.score, utf8(grade.answer), utf8(grade.key), utf8(grade.detail)
+
+
+def grade_of(columns: Sequence[Any]) -> Grade:
+    """The grade that these columns hold."""
+    state, score, answer, key, detail = columns
+    return Grade(GradeState(state), score, answer, key, detail)
 
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:

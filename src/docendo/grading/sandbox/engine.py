@@ -1,6 +1,6 @@
 """Docker or Podman as the sandbox, where there is an engine and no bubblewrap: the same walls, at a higher price.
 
-Starting a container takes a good part of a second, so programs are judged more slowly.
+Starting and ending a container takes the better part of a second, so programs are judged more slowly.
 """
 
 from __future__ import annotations

@@ -6,9 +6,11 @@ found on PYTHONPATH and FOLDER writable.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -25,7 +27,8 @@ from docendo.types import Problem
 sys.path.insert(0, str(Path(__file__).parent))
 from hostile_programs import PROGRAMS, WRONG
 
-LIMITS = Limits(cpu_seconds=1, seconds=4.0, program_seconds=20.0, memory=256 << 20, processes=8)
+# What only waits takes all of its seconds; what is right needs few, also on a busy machine.
+LIMITS = Limits(cpu_seconds=1, seconds=12.0, program_seconds=40.0, memory=256 << 20, processes=8)
 TESTS = [{"args": [3], "expected": 6}, "assert double(-5) == -10"]
 PROBLEM = Problem("double", "Write double(n).", kind="code", meta={"entry_point": "double", "hidden": TESTS})
 
@@ -49,36 +52,36 @@ class Listener(threading.Thread):
                 connection.sendall(b"6")
 
 
-class Descendants(threading.Thread):
-    """Every process that this one and its children ever had, as far as frequent looks can tell."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.seen: set[tuple[int, str]] = set()
-        self.over = threading.Event()
-
-    def run(self) -> None:
-        while not self.over.wait(0.02):
-            self.seen |= alive_below(os.getpid())
+def adopt_orphans() -> None:
+    """Have Linux make every orphan among this process's descendants its child: none gets out of sight."""
+    if ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0):  # PR_SET_CHILD_SUBREAPER
+        raise OSError(ctypes.get_errno(), "prctl")
 
 
-def alive_below(root: int) -> set[tuple[int, str]]:
-    """The (pid, start time) of the descendants of a process."""
-    found: dict[int, tuple[int, str]] = {}
+def below(root: int) -> set[int]:
+    """The descendants of a process that have not ended."""
+    parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
             except OSError:
                 continue
-            if fields[0] not in "ZX":
-                found[int(entry.name)] = (int(fields[1]), fields[19])
-    below, grew = {root}, True
+            if state not in "ZX":
+                parents[int(entry.name)] = int(parent)
+    found, grew = {root}, True
     while grew:
-        new = {pid for pid, (parent, _) in found.items() if parent in below} - below
-        below |= new
+        new = {pid for pid, parent in parents.items() if parent in found} - found
+        found |= new
         grew = bool(new)
-    return {(pid, found[pid][1]) for pid in below - {root} if pid in found}
+    return found - {root}
+
+
+def orphan() -> int:
+    """A process that left its parent's session and lost it: such as a program that stays would leave."""
+    script = "sleep 600 >/dev/null & echo $!"
+    said = subprocess.run(["setsid", "sh", "-c", script], stdout=subprocess.PIPE, check=True).stdout
+    return int(said)
 
 
 def contents(folder: Path) -> str:
@@ -96,12 +99,13 @@ def main(folder: Path, sandbox: str = "bubblewrap") -> dict[str, Any]:
     home.mkdir()
     (home / "secret.txt").write_text("sixsix")  # six characters: who reads it knows the answer
     os.environ["DOCENDO_TEST_SECRET"] = "6"
+    ours = sandbox == "bubblewrap"  # containers are their engine's, and no descendants of this process
+    if ours:
+        adopt_orphans()
     victim = subprocess.Popen(["sleep", "600"])
     listener, before = Listener(), contents(home)
     listener.start()
     pool = Pool(ready(sandbox), LIMITS, size=4)
-    watch = Descendants()
-    watch.start()
 
     def judged(program: str) -> dict[str, Any]:
         text = program if "def double" in program else WRONG + program
@@ -125,17 +129,16 @@ def main(folder: Path, sandbox: str = "bubblewrap") -> dict[str, Any]:
         with ThreadPoolExecutor(4) as threads:
             results = dict(zip(PROGRAMS, threads.map(judged, PROGRAMS.values()), strict=True))
         right = judged("def double(n):\n    return 2 * n\n")
+        workers = below(os.getpid()) - {victim.pid}
     finally:
         pool.close()
-        watch.over.set()
-        watch.join()
         listener.socket.close()
-    seen = watch.seen - {one for one in watch.seen if one[0] == victim.pid}
-    left = {pid for pid, started in seen if started_at(pid) == started}
-    until = time.monotonic() + 10
-    while left and time.monotonic() < until:  # the kernel may still be clearing up
-        time.sleep(0.05)
-        left = {pid for pid, started in seen if started_at(pid) == started}
+    planted = orphan()
+    seen = planted in below(os.getpid())
+    os.kill(planted, signal.SIGKILL)
+    until = time.monotonic() + (120 if ours else 0)
+    while (left := below(os.getpid()) - {victim.pid}) and time.monotonic() < until:
+        time.sleep(0.05)  # the kernel may still be clearing up
     alive = victim.poll() is None
     victim.kill()
     victim.wait()
@@ -143,22 +146,13 @@ def main(folder: Path, sandbox: str = "bubblewrap") -> dict[str, Any]:
         "user": os.geteuid(),
         "results": results,
         "right": right,
-        "seen": len(seen),
-        "processes": sorted({pid for pid, _ in seen}),
+        "orphan seen": seen,
+        "processes": sorted(workers),
         "left": sorted(left),
         "reached": listener.reached,
         "victim alive": alive,
         "unchanged": contents(home) == before,
     }
-
-
-def started_at(pid: int) -> str | None:
-    """When a process that is no zombie started; None where there is none."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else fields[19]
 
 
 if __name__ == "__main__":

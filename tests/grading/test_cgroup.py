@@ -18,7 +18,7 @@ from docendo.grading.sandbox.bubblewrap import Bubblewrap
 from docendo.grading.sandbox.worker import Judge
 from docendo.types import Problem
 
-LIMITS = Limits(cpu_seconds=2, seconds=20, program_seconds=60, memory=256 << 20, processes=8)
+LIMITS = Limits(cpu_seconds=2, seconds=60, program_seconds=240, memory=256 << 20, processes=8)
 PLACES = cgroup.usable(LIMITS)
 
 needs_bubblewrap = pytest.mark.skipif(
@@ -36,6 +36,12 @@ def place_of(controller: str) -> cgroup.Parent:
 def left() -> list[str]:
     own = f"{cgroup.NAME}{os.getpid()}-*"
     return [str(folder) for place in PLACES for folder in place.folder.glob(own)]
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that were killed may take long to end on a busy machine, and their group lasts as long."""
+    monkeypatch.setattr(cgroup, "_PATIENCE", 120.0)
 
 
 # --- groups of this machine, where it lends some -------------------------------------------------------------

@@ -98,7 +98,7 @@ def test_no_hostile_program_passes_harms_or_stays(root: Path, user: str) -> None
     passed = {name: result for name, result in results.items() if result["score"] != 0.0}
     assert passed == {}
     assert said["right"]["score"] == 1.0, said["right"]  # what is right passes still
-    assert said["seen"] > len(results)  # their processes were watched, and none is left:
+    assert said["orphan seen"]  # what stays would be seen, and nothing stayed:
     assert said["left"] == []
     assert said["unchanged"]
     assert said["victim alive"]

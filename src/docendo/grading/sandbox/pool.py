@@ -23,7 +23,7 @@ from docendo.grading.sandbox.base import Limits, SandboxError
 from docendo.grading.sandbox.inside import wire
 
 _GRACE = 10.0  # seconds that a worker gets beyond a program's limit before it is taken for dead
-_ENDING = 20.0  # seconds that it gets to end its sandboxes, which for containers may take some
+_ENDING = 60.0  # seconds that it gets to end its sandboxes: on a busy machine containers take some
 
 
 class Pool:

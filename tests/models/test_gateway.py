@@ -84,7 +84,7 @@ def using(
 
     async def main() -> Any:
         async with Gateway({model.name: model for model in models}, store) as gateway:
-            return await asyncio.wait_for(test(gateway), 30)
+            return await asyncio.wait_for(test(gateway), 300)
 
     return asyncio.run(main())
 
@@ -103,7 +103,14 @@ def times_sent(store: Store) -> Counter[tuple[str, int]]:
 @pytest.mark.parametrize("batched", [False, True])
 def test_replies_come_in_the_order_of_the_calls_whatever_the_backend_did(batched: bool, store: Store) -> None:
     rng = random.Random(1)
-    model = ScriptedModel("m", say, delay=lambda call: rng.uniform(0, 0.01), batched=batched)
+
+    async def backwards(stream: AsyncIterator[Call]) -> AsyncIterator[tuple[Call, Reply]]:
+        got = [await anext(stream) for _ in asked]
+        for call in reversed(got):
+            yield call, Reply(say(call), "stop")
+        await anext(stream)  # there is no more to come, and a backend does not end by itself
+
+    model = Backend(backwards, batched=batched)
     asked = [*calls(*"abc", samples=3, batch="one"), *calls(*"def", samples=3, batch="two")]
     rng.shuffle(asked)
     arrived: list[str] = []
@@ -464,7 +471,8 @@ def test_who_brings_more_than_there_is_room_for_waits_and_may_leave(store: Store
 
     async def test(gateway: Gateway) -> None:
         big = asyncio.ensure_future(gateway.ask(calls("big", samples=5 * ROOM)))
-        await asyncio.sleep(0.01)
+        while not gateway._desks["m"]._room.locked():
+            await asyncio.sleep(0)
         waiting = asyncio.ensure_future(gateway.ask(calls("other")))
         await asyncio.sleep(0.01)
         big.cancel()
@@ -480,19 +488,27 @@ def test_who_brings_more_than_there_is_room_for_waits_and_may_leave(store: Store
 
 
 def test_cancelling_one_ask_leaves_others_of_the_same_calls_alone(store: Store) -> None:
-    model = ScriptedModel("m", say, delay=0.02, batched=True)
+    model = ScriptedModel("m", say, batched=True)
+    gate = asyncio.Event()
     asked = calls("a", "b", batch="one")
+
+    async def gated(stream: AsyncIterator[Call]) -> AsyncIterator[tuple[Call, Reply]]:
+        async for pair in model.run(stream):
+            await gate.wait()
+            yield pair
 
     async def test(gateway: Gateway) -> None:
         asks = [asyncio.ensure_future(gateway.ask(asked)) for _ in range(3)]
-        await asyncio.sleep(0.005)
+        while len(model.seen) < 2:
+            await asyncio.sleep(0)
         asks[0].cancel()
         asks[2].cancel()
+        gate.set()
         got = await asyncio.gather(*asks, return_exceptions=True)
         assert texts(got[1]) == ["a/0", "b/0"]  # type: ignore[arg-type]
         assert [ask.cancelled() for ask in asks] == [True, False, True]
 
-    using(test, model, store=store)
+    using(test, Backend(gated, batched=True), store=store)
     assert len(model.seen) == 2
 
 
@@ -596,7 +612,7 @@ from docendo.models.gateway import Gateway
 from docendo.models.scripted import ScriptedModel
 from docendo.store import Store
 from docendo.types import *
-folder, batched, count = sys.argv[1], sys.argv[2] == "batched", int(sys.argv[3])
+folder, batched, count, held = sys.argv[1], sys.argv[2] == "batched", int(sys.argv[3]), sys.argv[4] == "held"
 say = lambda call: f"{call.prompt}/{call.sample} " * 20
 delay = lambda call: random.uniform(0, 0.002)
 
@@ -616,7 +632,10 @@ async def main():
             done, gone = store.done_ids(), asyncio.Semaphore(8)
             async def one(i):
                 async with gone:
+                    if held and i == count - 1:  # it must not come to its end before it is killed
+                        await asyncio.Event().wait()
                     await problem(i, gateway, store)
+            print("begun", flush=True)
             await asyncio.gather(*(one(i) for i in range(count) if f"p{i}" not in done))
 
 asyncio.run(main())
@@ -633,15 +652,16 @@ def test_a_run_that_is_killed_again_and_again_asks_no_recorded_reply_twice(
     problems = [Problem(f"p{i}", "?") for i in range(count)]
     Store.create(tmp_path / "run", kind="solve", config={}, seed=0, taught=problems).close()
     while True:
-        command = [sys.executable, "-c", ROAD, str(tmp_path / "run"), kind, str(count)]
+        held = "held" if kills < 4 else "free"
+        command = [sys.executable, "-c", ROAD, str(tmp_path / "run"), kind, str(count), held]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
             assert child.stdout is not None
-            said = child.stdout.readline()
+            assert child.stdout.readline() == "begun\n"
             if kills < 4:
-                time.sleep(rng.uniform(0, 0.05))
+                time.sleep(rng.uniform(0, 0.1))
                 child.kill()
                 kills += 1
-            said += child.stdout.read()
+            said = child.stdout.read()
         with Store.read(tmp_path / "run") as view:
             assert {f"p{i}" for i in said.split()} <= view.done_ids()
             sizes = Counter(row.batch for row in view.calls())

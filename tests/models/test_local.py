@@ -83,8 +83,8 @@ def ask(folder: Path, calls: Iterable[Call], workers: int = 2) -> dict[Call, Rep
     return asyncio.run(main())
 
 
-def gone(pid: int, within: float = 5.0) -> bool:
-    """Whether a process ends in time; one that nobody has waited for counts as ended."""
+def gone(pid: int, within: float = 120.0) -> bool:
+    """Whether a process ends, however busy the machine; one that nobody has waited for counts as ended."""
     until = time.monotonic() + within
     while time.monotonic() < until:
         try:
@@ -194,7 +194,7 @@ def test_the_next_call_may_depend_on_the_last_reply(folder: Path) -> None:
                 seen.put_nowait(call)
         return done
 
-    assert {call.batch for call in asyncio.run(asyncio.wait_for(main(), 60))} == {"0", "1", "2", "3", "4"}
+    assert {call.batch for call in asyncio.run(asyncio.wait_for(main(), 300))} == {"0", "1", "2", "3", "4"}
 
 
 def test_no_more_is_pulled_than_there_is_room_for(folder: Path) -> None:
@@ -526,7 +526,7 @@ def test_workers_end_with_their_parent_and_in_silence(slow: Path, how: signal.Si
     pids = [int(pid) for pid in parent.stdout.readline().split()]
     os.killpg(parent.pid, how)
     try:
-        _, errors = parent.communicate(timeout=60)
+        _, errors = parent.communicate(timeout=300)
     finally:
         parent.kill()  # one that did not end would compute on
     assert len(pids) == 2

@@ -28,7 +28,7 @@ async def stream(calls: Sequence[Call]) -> AsyncIterator[Call]:
 async def collect(model: EndpointModel, calls: Sequence[Call]) -> list[tuple[Call, Reply]]:
     """Calls with their replies, in the order in which these came; closes the model. Whatever hangs fails."""
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             return [pair async for pair in model.run(stream(calls))]
     finally:
         await model.aclose()

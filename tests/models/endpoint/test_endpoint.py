@@ -255,12 +255,15 @@ def test_a_slow_call_holds_no_others_back(serve: Serve) -> None:
 
 def test_no_more_calls_are_in_flight_than_allowed_however_many_models_there_are(serve: Serve) -> None:
     flying = most = 0
+    three = asyncio.Barrier(3)
 
     async def handler(request: Request) -> Answer:
+        """Let them wait for one another: there are three at once, or none ever ends."""
         nonlocal flying, most
         flying += 1
         most = max(most, flying)
-        await asyncio.sleep(0.005)
+        await three.wait()
+        await asyncio.sleep(0.005)  # time for one too many
         flying -= 1
         return GOOD
 

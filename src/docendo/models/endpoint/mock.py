@@ -20,6 +20,7 @@ from itertools import accumulate
 from types import TracebackType
 from typing import Any, Self
 
+_LONG = 120.0  # seconds: the server's thread does what it is told at once, unless the machine is far too busy
 _WORDS = {200: "OK", 400: "Bad Request", 404: "Not Found", 429: "Too Many Requests", 500: "Server Error"}
 
 
@@ -243,11 +244,11 @@ class MockServer:
         await asyncio.sleep(0)
 
     def _do(self, work: Any) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(_LONG)
 
     def _stop_loop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(_LONG)
         self._loop.close()
 
 

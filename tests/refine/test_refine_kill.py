@@ -1,20 +1,14 @@
-"""A refining run that is killed (`kill -9`) goes on and ends as if nobody had touched it; real processes, over HTTP.
-
-Kills come by what is recorded and never by the clock, so that they hit on a fast machine and on a busy one.
-"""
+"""A refining run that is killed (`kill -9`) goes on and ends as if nobody had touched it; real processes, over HTTP."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import signal
-import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from colours import typed
+from killing import kill_after, recorded
 
 from docendo.models.endpoint.mock import MockServer
 from docendo.store import Store
@@ -23,17 +17,8 @@ DOCENDO = [sys.executable, "-m", "docendo"]
 QUIET = ["--quiet", "--no-report", "--json"]
 
 
-def recorded(folder: Path) -> int:
-    """Replies in a store that somebody else may be writing, or may not have begun."""
-    try:
-        with contextlib.closing(sqlite3.connect(f"file:{folder / 'run.sqlite'}?mode=ro", uri=True)) as db:
-            return int(db.execute("SELECT count(*) FROM replies").fetchone()[0])
-    except sqlite3.Error:
-        return 0
-
-
 def finished(command: list[str]) -> dict:
-    done = subprocess.run([*DOCENDO, *command, *QUIET], capture_output=True, text=True, timeout=240)
+    done = subprocess.run([*DOCENDO, *command, *QUIET], capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     found.pop("bill")  # a call that was in flight is paid twice
@@ -51,14 +36,7 @@ def test_a_run_that_is_killed_goes_on_and_ends_the_same(
     command = typed(server, rows, "--out", str(rough))
     kills = 0
     for more in (1, total // 3, total // 4):
-        enough = recorded(rough) + more
-        with subprocess.Popen([*DOCENDO, *command, *QUIET], stdout=subprocess.DEVNULL) as process:
-            while process.poll() is None:
-                if recorded(rough) >= enough:
-                    process.send_signal(signal.SIGKILL)
-                    break
-                time.sleep(0.005)
-        kills += process.returncode == -signal.SIGKILL
+        kills += kill_after(more, rough, [*command, *QUIET])
         command = ["refine", "--resume", str(rough)]
     assert kills
     assert finished(command) == calm

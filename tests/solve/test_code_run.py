@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import hashlib
 import itertools
 import json
@@ -10,15 +10,15 @@ import os
 import re
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
 
 import pytest
+from killing import recorded
 
 import docendo
 from docendo.errors import DocendoError
@@ -134,27 +134,30 @@ def test_without_a_sandbox_no_model_is_asked(monkeypatch: pytest.MonkeyPatch, tm
 
 
 class Server:
-    """Writes programs, never the same text twice, some right and some wrong; counts what it is asked."""
+    """Writes programs, never the same text twice, some right and some wrong; counts what it is asked.
 
-    def __init__(self) -> None:
+    What comes after the first `most` requests waits until it is let go.
+    """
+
+    def __init__(self, most: int) -> None:
         self.requests: list[str] = []
+        self.let_go = False
+        self._most = most
         self._number = itertools.count()
 
-    def __call__(self, request: Request) -> Answer:
+    def __call__(self, request: Request) -> Awaitable[Answer]:
         number = next(self._number)
         self.requests.append(hashlib.sha256(request.body).hexdigest())
         name, factor = asked_of(request.text)
         wrong = number % 3 == 0
-        return Answer.chat(f"Strategy {number}.\n{program(name, '1' if wrong else factor)}")
+        return self._said(
+            number, Answer.chat(f"Strategy {number}.\n{program(name, '1' if wrong else factor)}")
+        )
 
-
-def counted(path: Path) -> int:
-    """Verdicts that are recorded in a run that somebody may be writing."""
-    try:
-        with contextlib.closing(sqlite3.connect(f"file:{path / 'run.sqlite'}?mode=ro", uri=True)) as db:
-            return int(db.execute("SELECT count(*) FROM verdicts").fetchone()[0])
-    except sqlite3.Error:
-        return 0
+    async def _said(self, number: int, answer: Answer) -> Answer:
+        while number >= self._most and not self.let_go:
+            await asyncio.sleep(0.01)
+        return answer
 
 
 def test_a_killed_run_of_a_real_server_runs_no_program_twice(tmp_path: Path) -> None:
@@ -170,7 +173,17 @@ def test_a_killed_run_of_a_real_server_runs_no_program_twice(tmp_path: Path) -> 
     counter.write_text(f'#!/bin/sh\necho start >> "$STARTS"\nexec {shutil.which("bwrap")} "$@"\n')
     counter.chmod(0o755)
     environment = os.environ | {"PATH": f"{counter.parent}:{os.environ['PATH']}", "OPENAI_API_KEY": "none"}
-    options = ["--lessons", "5", "--exam-problems", "2", "--repeats", "2", "--no-equal-cost"]
+    options = [
+        "--lessons",
+        "5",
+        "--exam-problems",
+        "2",
+        "--repeats",
+        "2",
+        "--no-equal-cost",
+        "--parallel",
+        "2",
+    ]
     quiet = ["--quiet", "--no-report", "--json"]
 
     def start(command: list[str], starts: Path) -> subprocess.Popen[str]:
@@ -178,14 +191,17 @@ def test_a_killed_run_of_a_real_server_runs_no_program_twice(tmp_path: Path) -> 
         own = environment | {"STARTS": str(starts)}
         return subprocess.Popen(arguments, env=own, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    server = Server()
+    # Of 26 for each of the four problems, two of them at a time: so two of them have their verdicts, or soon will, and
+    # the first process is not done before it is killed.
+    server = Server(80)
     with MockServer(server) as mock:
         models = ["--teacher", "openai:m", "--student", "openai:m", "--base-url", mock.url]
         with start([str(problems), *models, *options, "--out", str(run)], tmp_path / "killed") as first:
-            while first.poll() is None and counted(run) < 30:
+            while first.poll() is None and recorded(run, "verdicts") < 30:
                 time.sleep(0.01)
             first.send_signal(signal.SIGKILL)
-        before = counted(run)
+        before = recorded(run, "verdicts")
+        server.let_go = True
         starts = tmp_path / "starts"
         with start(["--resume", str(run)], starts) as second:
             _, said = second.communicate()
@@ -200,8 +216,8 @@ def test_a_killed_run_of_a_real_server_runs_no_program_twice(tmp_path: Path) -> 
     assert all(row.grade.detail is not None for row in verdicts)
     assert len(calls) == len(facts)
     # No recorded call was asked again.
-    recorded = {row.call: row.session for row in calls}
-    assert not [key for key, session in sent if key in recorded and recorded[key] < session]
+    sessions = {row.call: row.session for row in calls}
+    assert not [key for key, session in sent if key in sessions and sessions[key] < session]
     # No program whose verdict was recorded was run again: the second process, which nobody killed, started a sandbox
     # for each verdict of its own. (What the first started tells nothing: it may have judged more than it had recorded.)
     assert before >= 30

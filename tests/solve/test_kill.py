@@ -5,26 +5,24 @@ Real processes, the real command line, the models that ship; `benchmarks/kills.p
 
 from __future__ import annotations
 
-import contextlib
 import json
 import random
-import signal
-import sqlite3
 import subprocess
 import sys
-import time
 
 import pytest
+from killing import kill_after, recorded
 
 from docendo.store import Store
 
-SOLVE = [sys.executable, "-m", "docendo", "solve"]
+SOLVE = ["solve"]
 QUIET = ["--quiet", "--no-report", "--json"]
 PLAN = ["--limit", "10", "--lessons", "8", "--exam-problems", "2", "--repeats", "2"]
 
 
 def table(command):
-    done = subprocess.run([*command, *QUIET], capture_output=True, text=True, timeout=240)
+    started = [sys.executable, "-m", "docendo", *command, *QUIET]
+    done = subprocess.run(started, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -35,32 +33,6 @@ def replies(folder):
         rows = {row.call: row.session for row in view.calls()}
         texts = {key: reply.text for key, reply in view.recorded(list(rows)).items()}
         return rows, texts, list(view.sent())
-
-
-def kill_after(command, folder, more):
-    """Run `command` and kill it once it has recorded `more` replies in `folder`; whether it was still alive then.
-
-    By what is recorded and not by the clock: a machine may be fast or busy, and a kill must still hit.
-    """
-    enough = recorded(folder) + more
-    with subprocess.Popen(
-        [*command, *QUIET], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
-        while process.poll() is None:
-            if recorded(folder) >= enough:
-                process.send_signal(signal.SIGKILL)
-                break
-            time.sleep(0.002)
-    return process.returncode == -signal.SIGKILL
-
-
-def recorded(folder):
-    """Replies in a store that somebody else may be writing, or may not have begun."""
-    try:
-        with contextlib.closing(sqlite3.connect(f"file:{folder / 'run.sqlite'}?mode=ro", uri=True)) as db:
-            return db.execute("SELECT count(*) FROM replies").fetchone()[0]
-    except sqlite3.Error:
-        return 0
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -74,7 +46,7 @@ def test_a_killed_run_ends_like_an_undisturbed_one(tmp_path, seed):
     command = [*SOLVE, *plan, "--out", str(rough)]
     kills = 0
     for more in [1, *(rng.randint(1, whole // 4) for _ in range(4))]:
-        kills += kill_after(command, rough, more)
+        kills += kill_after(more, rough, [*command, *QUIET])
         command = [*SOLVE, "--resume", str(rough)]
     assert kills
     # Whatever the last kill left, a part or the whole.

@@ -1,5 +1,5 @@
 """A little world with scripted models for the command line's tests: sums that are easy or hard. As a script
-it is the command line itself with these models: `python cli_world.py DELAY ARGUMENT...`.
+it is the command line itself with these models: `python cli_world.py HELD ARGUMENT...`, where HELD is one of `HELDS`.
 
 A lesson that says "add" is right and one that says "multiply" wrong, and a student does as the lesson says.
 Of five samples all are right on an easy problem and two on a hard one, so self-consistency is wrong there,
@@ -8,9 +8,11 @@ and LbT scores are not.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -18,6 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from docendo.cli import main
+from docendo.cli.figures import Figures
+from docendo.cli.live import LiveFace
+from docendo.cli.progress import PlainFace
 from docendo.models.scripted import ScriptedModel
 from docendo.types import Call, Reply
 
@@ -54,15 +59,55 @@ def reply(call: Call) -> str:
     return f" {word} {a} and {b} = {answer}.\nAnswer: {answer}"
 
 
+class HeldModel(ScriptedModel):
+    """Says nothing to a call for as long as that is held."""
+
+    held: Callable[[Call], bool] = staticmethod(lambda call: False)
+
+    async def _answer(self, group: list[Call]) -> list[tuple[Call, Reply]]:
+        while any(self.held(call) for call in group):
+            await asyncio.sleep(0.01)
+        return await super()._answer(group)
+
+
+def until_shown(monkeypatch: Any) -> Callable[[Call], bool]:
+    """Hold every call until the progress display has looked at the run: a run may be over before it does."""
+    shown = threading.Event()
+    for face in (LiveFace, PlainFace):
+
+        def look(self: Any, figures: Figures, look: Callable[[Any, Figures], None] = face.look) -> None:
+            begun = (
+                figures.folder is not None and figures.meter is not None
+            )  # or it looked at less than a run
+            look(self, figures)
+            if begun:
+                shown.set()
+
+        monkeypatch.setattr(face, "look", look)
+    return lambda call: not shown.is_set()
+
+
+def after_the_first(monkeypatch: Any) -> Callable[[Call], bool]:
+    """Hold for ever what is asked to solve any problem but the first."""
+    numbers = "has 3 and 5"
+    return lambda call: call.purpose != "exam" and numbers not in str(call.prompt).rsplit("Question:", 1)[-1]
+
+
+HELDS = {"none": lambda patch: HeldModel.held, "until-shown": until_shown, "after-the-first": after_the_first}
+
+
 def install(
-    monkeypatch: Any, say: Callable[[Call], Reply | str] = reply, *, delay: float = 0.0
+    monkeypatch: Any, say: Callable[[Call], Reply | str] = reply, *, held: str = "none"
 ) -> list[ScriptedModel]:
     """Let runs open scripted models in place of real ones; returns those that were opened."""
     models: list[ScriptedModel] = []
+    holding = HELDS[held](monkeypatch)
 
     @asynccontextmanager
     async def opened(names: Iterable[str]) -> AsyncIterator[Mapping[str, ScriptedModel]]:
-        made = {name: ScriptedModel(name, say, delay=delay, parameters=1000, batched=True) for name in names}
+        made = {name: HeldModel(name, say, parameters=1000, batched=True) for name in names}
+        for model in made.values():
+            model.held = holding
         models.extend(made.values())
         yield made
 
@@ -77,5 +122,5 @@ class _Patch:
 
 
 if __name__ == "__main__":
-    install(_Patch, delay=float(sys.argv[1]))
+    install(_Patch, held=sys.argv[1])
     sys.exit(main(sys.argv[2:]))

@@ -76,7 +76,7 @@ class TestOutput:
     def test_progress_is_plain_lines_on_stderr_where_there_is_no_terminal(
         self, problems: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        install(monkeypatch, delay=0.15)  # long enough for the display to look at it
+        install(monkeypatch, held="until-shown")
         assert main(["solve", problems, "--out", "run", "--parallel", "2", *SMALL]) == 0
         out, err = capsys.readouterr()
         assert err.splitlines()[0] == "solve: 12 problems, in run"

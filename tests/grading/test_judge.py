@@ -154,7 +154,7 @@ def test_workers_end_with_their_parent_however_it_ends() -> None:
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    for _ in range(1_200):  # it ends at once; a busy machine may need a moment to see it
+    for _ in range(6_000):  # it ends at once; a busy machine may need long to see it
         if not any(alive(pid) for pid in pids):
             break
         time.sleep(0.05)

@@ -185,6 +185,7 @@ class School:
 
     def __init__(self) -> None:
         self.told: Counter[str] = Counter()
+        self.tried: Counter[str] = Counter()
         self.asked = 0
         self.left: int | None = None
         self.stumbles = False
@@ -199,8 +200,11 @@ class School:
         self.asked += 1
         if self.left == 0:
             return Answer.error(402, "no credit left")
-        if self.stumbles and self.asked % 3 == 0:
-            return Answer.error(500, "not now")
+        self.tried[text] += 1
+        if self.stumbles and self.tried[text] == 1 and len(self.tried) % 3 == 0:
+            return Answer.error(
+                500, "not now"
+            )  # once: by a count of all requests a call might never be answered
         if self.left is not None:
             self.left -= 1
         self.told[text] += 1

@@ -333,7 +333,7 @@ def test_why_nothing_comes_is_said(
     meter = Meter()
     meter.watch(trouble)
     progress.started(Path("runs/r"), 5, 0, meter)
-    assert asked.wait(60)
+    assert asked.wait(300)
     for thread in threading.enumerate():
         if thread.name == "docendo waiting":
             thread.join()

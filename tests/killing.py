@@ -17,7 +17,9 @@ from pathlib import Path
 
 # `docendo` itself, but that it stops (SIGSTOP) once it has recorded so many replies.
 _STOPPING = """
-import os, signal, sys
+import ctypes, os, signal, sys
+if sys.platform == "linux":  # what is stopped would outlive whoever started it
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 from docendo.cli import main
 from docendo.store import Store
 

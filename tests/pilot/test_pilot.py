@@ -237,6 +237,9 @@ def test_goes_on_where_it_was_stopped_and_asks_nothing_twice(tmp_path):
     assert found.diagnosis().problems < 6
     with pytest.raises(ConfigError, match="docendo pilot --resume"):
         resume_run(found.folder, models=models())
+    other = solve(problems(), out=tmp_path / "other", lessons=2, models=models(), equal_cost=False)
+    with pytest.raises(ConfigError, match="other: not a pilot; go on with it by `docendo solve --resume"):
+        resume(other.folder, models=models())
     second = models()
     found = resume(found.folder, models=second, budget="")
     assert found.diagnosis() == calm.diagnosis()

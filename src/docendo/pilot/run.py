@@ -121,7 +121,7 @@ def resume(
     if budget is not None:
         settings["budget"] = budget
     anew = told(folder, config, settings)
-    return Pilot(continued(folder, Around(models, watch, stop, anew, ask_controls)).folder)
+    return Pilot(continued(folder, Around(models, watch, stop, anew, ask_controls), pilot=True).folder)
 
 
 def _draw(problems: Sequence[Problem], count: int, seed: int) -> list[Problem]:

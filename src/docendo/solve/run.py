@@ -245,17 +245,18 @@ def planned(
     return said.settings, known[:limit], pool, more
 
 
-def continued(folder: str | Path, around: Around) -> Run:
+def continued(folder: str | Path, around: Around, *, pilot: bool = False) -> Run:
     """Go on with a run of any kind; see `resume`.
 
     Raises:
-        ConfigError: a pilot, without what it asks beside the road; or a run that refines.
+        ConfigError: a pilot where none is gone on with, another run where `pilot` is; or a run that refines.
     """
     with Store.open(folder) as store:
         if store.info.kind == "refine":
             raise ConfigError(f"{folder}: go on with it by `docendo refine --resume {folder}`")
-        if store.info.kind == "pilot" and around.beside is None:
-            raise ConfigError(f"{folder}: a pilot; go on with it by `docendo pilot --resume {folder}`")
+        if (store.info.kind == "pilot") != pilot:
+            what, command = ("a pilot", "pilot") if not pilot else ("not a pilot", "solve")
+            raise ConfigError(f"{folder}: {what}; go on with it by `docendo {command} --resume {folder}`")
         _loop.run(work_on(store, around))
     return Run(Path(folder))
 

@@ -52,6 +52,16 @@ def test_pairs_and_sets_of_a_run_without_any_extra(school_run: Path, tmp_path: P
     assert go_on(tmp_path / "t") == found, "what is there is read and not made again"
 
 
+def test_parquet_that_cannot_be_written_is_told_before_anything_is(
+    school_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    how = {"train": False, "export": ["kto"], "export_file": "parquet"}
+    with pytest.raises(ConfigError, match="hub"):
+        tune(school_run, how=how, out=tmp_path / "t")
+    assert not (tmp_path / "t").exists()
+
+
 def test_the_page_shows_what_was_kept_and_why_the_rest_was_not(school_run: Path, tmp_path: Path) -> None:
     found = tune(school_run, how={"train": False}, out=tmp_path / "t")
     page = write_pages(found).read_text(encoding="utf-8")

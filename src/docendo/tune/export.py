@@ -64,7 +64,7 @@ def export(
         if value not in known:
             raise ConfigError(f"export: no {name} {value!r}; there are {', '.join(known)}")
     if file == "parquet":
-        _check_parquet()
+        check_parquet()
     made = []
     for form in dict.fromkeys(forms):
         for part in ("train", "validation"):
@@ -179,7 +179,12 @@ def _clean(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _check_parquet() -> None:
+def check_parquet() -> None:
+    """Whether Parquet can be written here.
+
+    Raises:
+        ConfigError: it cannot; the message names the extra.
+    """
     try:
         import pyarrow.parquet  # noqa: F401
     except ImportError as error:

@@ -35,7 +35,7 @@ from docendo.tune.evaluate import (
     problems_of,
     right,
 )
-from docendo.tune.export import export
+from docendo.tune.export import check_parquet, export
 from docendo.tune.files import read_json, write_json
 from docendo.tune.pairs import pairs_from
 from docendo.tune.pairset import PairSet, pairs_of
@@ -192,6 +192,8 @@ def check(plan: Plan) -> None:
     if plan.how.train:
         base_of(plan.teacher.model)
         check_extra()
+    if plan.how.export and plan.how.export_file == "parquet":
+        check_parquet()
     for source in (plan.how.held_out, *plan.how.test):
         if source:
             problems_of(source)

@@ -107,6 +107,9 @@ class TestFile:
         assert said.settings.prompts == str(tmp_path / "style")
         assert said.settings.teacher == f"school:{tmp_path}/t"
 
+    def test_a_mark_that_an_editor_put_before_it_is_no_part_of_it(self, file: Write) -> None:
+        assert configured(file("\ufefflessons = 3\r\n"), {}).settings.lessons == 3
+
     def test_sources_with_a_reader_and_options_too(self, file: Write, tmp_path: Path) -> None:
         (tmp_path / "MATH").mkdir()
         said = configured(file('problems = "math:MATH?group=level&ids=./ids.json"'), {})
@@ -117,7 +120,7 @@ class TestFile:
         [
             ("lesons = 3", "unknown key 'lesons'; did you mean lessons?"),
             ("models = {}", "unknown key 'models'"),
-            ("lessons = '3'", "setting lessons: '3' is not a int"),
+            ("lessons = '3'", "setting lessons: '3' is not a whole number"),
             ("lessons = 0", "setting lessons: 0 is too small"),
             ("limit = true", "limit: True is not a number"),
             ("[teacher]\nmodell = 'openai:x'", "[teacher]: unknown key 'modell'; did you mean model?"),

@@ -192,7 +192,8 @@ def read_ids(path: str | Path) -> frozenset[str]:
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: the list of ids cannot be read: {error}") from None
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: the list of ids cannot be read ({why})") from None
     try:
         value = json.loads(text) if text.lstrip()[:1] in ("[", "{") else text.split("\n")
     except (ValueError, RecursionError) as error:

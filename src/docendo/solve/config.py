@@ -150,7 +150,7 @@ def spec_of(values: Mapping[str, Any], where: str) -> ModelSpec:
 def read_file(path: Path, words: Vocabulary) -> dict[str, Any]:
     """The file's values by key; `teacher` and `students` as models, paths as seen from the working folder."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors begin with a mark
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:  # not TOML, or not UTF-8

@@ -164,7 +164,7 @@ class Settings:
                 raise ConfigError(f"unknown setting {name!r}{nearest(name, list(known))}")
             wanted = _misfit(value, name, known[name])
             if wanted is not None:
-                raise ConfigError(f"setting {name}: {value!r} is not a {wanted}")
+                raise ConfigError(f"setting {name}: {value!r} is not {wanted}")
         listed = (name for name in ("students", "exam_ids") if name in values)
         values = values | {name: tuple(values[name]) for name in listed}
         specs = {name: ModelSpec.model_validate(spec) for name, spec in models.items()}
@@ -264,14 +264,14 @@ def nearest(word: str, known: Sequence[str]) -> str:
 def _misfit(value: Any, name: str, default: Any) -> str | None:
     """What the value of a setting should have been, where it is something else."""
     if isinstance(default, bool):
-        return None if isinstance(value, bool) else "bool"
+        return None if isinstance(value, bool) else "true or false"
     if isinstance(default, float):
-        return None if isinstance(value, (int, float)) and not isinstance(value, bool) else "float"
+        return None if isinstance(value, (int, float)) and not isinstance(value, bool) else "a number"
     if name == "max_tokens" and value is None:
         return None
     if isinstance(default, int) or name == "max_tokens":
-        return None if isinstance(value, int) and not isinstance(value, bool) else "int"
+        return None if isinstance(value, int) and not isinstance(value, bool) else "a whole number"
     if isinstance(default, tuple):
         listed = isinstance(value, (tuple, list)) and all(isinstance(v, str) for v in value)
-        return None if listed else "list of names"
-    return None if isinstance(value, str) else "str"
+        return None if listed else "a list of names"
+    return None if isinstance(value, str) else "a text"

@@ -42,6 +42,21 @@ def test_lists_problems_with_the_most_telling_first(run: Path, capsys: Captured)
     assert listed[3] == ["easy-00", "easy", "8", "✓", "8", "✓", "8"]
 
 
+def test_ids_stand_on_one_line_and_every_column_is_there(
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problems = [row | {"id": f"test/number_theory/{row['id']}.json"} for row in rows(2)]
+    install(monkeypatch)
+    source = write(tmp_path / "p.jsonl", problems)
+    assert main(["solve", str(source), "--out", str(tmp_path / "run"), "--quiet", "--no-report"]) == 0
+    capsys.readouterr()
+    monkeypatch.setenv("COLUMNS", "60")
+    assert main(["show", str(tmp_path / "run")]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()[1:3]
+    assert head.split() == ["problem", "group", "answer", "sc", "sum"]
+    assert lines[0].split()[0] in {problem["id"] for problem in problems}
+
+
 def test_tells_the_story_of_a_problem(run: Path, capsys: Captured) -> None:
     assert main(["show", str(run), "hard-01"]) == 0
     out = capsys.readouterr().out

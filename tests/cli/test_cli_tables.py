@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from docendo.cli.tables import show_summary, verdicts
+from docendo.cli.tables import show_bill, show_summary, verdicts
 from docendo.solve.arms import ARMS, Arm, Table
 from docendo.solve.facts import Cost
+from docendo.solve.spent import Bill, Item
 from docendo.solve.summary import Summary
 from docendo.stats import Interval
+from docendo.types import Usage
 
 AHEAD = Interval(0.04, 0.01, 0.07, 96, 48)
 BEHIND = Interval(-0.04, -0.07, -0.01, 96, 48)
@@ -100,6 +102,31 @@ class TestTables:
         assert max(map(len, text.splitlines())) <= width
         assert "…" not in text
         assert all(name in text for name in (*ARMS, "untaught", "−7.0 to −1.0"))
+
+    def test_long_names_give_way_and_not_the_figures(self) -> None:
+        wide = Interval(1.0, -1.0, 1.0, 96, 48)
+        groups = {"Counting & Probability": table(wide), "Intermediate Algebra": table(wide)}
+        for width in (60, 80):
+            text = drawn(summary(table(AHEAD), **groups), width)
+            assert "…" not in text
+            assert max(map(len, text.splitlines())) <= width
+            assert text.count("+100.0  −100.0 to +100.0") == 2
+
+    def test_a_bill_has_its_money_whole_in_any_window(self) -> None:
+        usage = Usage(prompt=123_456, cached=65_432, completion=34_567, reasoning=12_345)
+        item = Item("openai:an/organisation/with-a-long-name:7b", "exam", 12_345, 17, usage, 1234.56)
+        for width in (30, 60, 80):
+            console = Console(file=io.StringIO(), width=width, markup=False, color_system=None)
+            show_bill(console, Bill((item,), "USD"))
+            assert isinstance(console.file, io.StringIO)
+            assert console.file.getvalue().count("1234.56") == 2
+
+    def test_few_clusters_are_warned_of_in_one_line(self) -> None:
+        few = [
+            Interval(0.1, 0.0, 0.2, n, n, f"only {n} clusters: the interval is too narrow") for n in (8, 3, 6)
+        ]
+        text = drawn(summary(table(AHEAD), **{str(i): table(each) for i, each in enumerate(few)}), 80)
+        assert text.count("too narrow") == text.count("* only 3 to 8 clusters") == 1
 
     def test_programs_have_their_two_scores(self) -> None:
         v, s = Interval(0.75, 0.7, 0.8, 96, 48), Interval(0.625, 0.6, 0.65, 96, 48)

@@ -101,6 +101,15 @@ class TestCommandLine:
         assert found["errors"][0]["count"] == 1
         assert err == f"docendo: {file}: 1 error\n"
 
+    def test_a_bad_row_is_told_to_its_end(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        file.write_text('{"id": "f", "question": "q", "subject": "x"}\n')
+        assert main(["data", "check", str(file)]) == 2
+        said = " ".join(capsys.readouterr().out.split())
+        assert "unknown field 'subject'; the fields are" in said
+        assert "meta" in said
+        assert "…" not in said
+        assert "group" not in said.replace("the fields are", "").partition("Errors")[0]
+
     def test_convert(self, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         out = tmp_path / "out.jsonl.gz"
         assert main(["data", "convert", str(file), str(out), "--limit", "3"]) == 0

@@ -7,6 +7,7 @@ import json
 import sys
 from itertools import islice
 
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -50,7 +51,9 @@ def _convert(arguments: argparse.Namespace) -> None:
 
 
 def _show(console: Ink, found: Checked) -> None:
-    console.print(Text(f"{many(found.problems, 'problem')} in {one_line(found.source)}", style="bold"))
+    console.print(
+        Text(f"{many(found.problems, 'problem')} in {one_line(found.source)}", style="bold"), soft_wrap=True
+    )
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in found.kinds.most_common())
     facts = [
         ("kinds", kinds),
@@ -62,7 +65,7 @@ def _show(console: Ink, found: Checked) -> None:
         facts.append(("left out", counted(found.dropped)))
     for name, text in facts:
         console.print(dim(f"{name:10}").append(text, style="not dim"))
-    if len(found.groups) > 1 or "" not in found.groups:
+    if any(found.groups):
         console.print()
         console.print(_groups(found))
     for title, findings, style in (("Errors", found.errors, "red"), ("Remarks", found.remarks, "")):
@@ -88,4 +91,4 @@ def _groups(found: Checked) -> Table:
 def _show_finding(console: Ink, finding: Finding) -> None:
     console.print(Text(f"{finding.count:,} {finding.what}"))
     for case in finding.first[:3]:
-        console.print(dim(f"  {one_line(case)}"), overflow="ellipsis", no_wrap=True)
+        console.print(Padding(dim(one_line(case)), (0, 0, 0, 2), expand=False))

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from docendo.cli.ink import dim
+from docendo.cli.ink import FigureTable, dim
 from docendo.cli.words import amount, listed, many, percent, plain
 from docendo.solve.forecast import Forecast
 
 _MUCH = 0.25  # share of samples for one more row of the table from which on a user may not want them
 
 
-def forecast_table(found: Forecast) -> Table:
+def forecast_table(found: Forecast) -> FigureTable:
     """One row a model and purpose with what is likely; then all of it, at least and at most."""
     priced = found.currency is not None
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     heads = (
         "asked",
         "for",
@@ -26,8 +24,7 @@ def forecast_table(found: Forecast) -> Table:
         "written",
         *([str(found.currency)] if priced else []),
     )
-    for i, head in enumerate(heads):
-        table.add_column(head, justify="left" if i < 2 else "right", no_wrap=True)
+    table = FigureTable(*heads, names=2)
     for row in found.rows:
         amounts = (row.calls, row.prompt, row.shared, row.completion)
         sums = ["–" if row.money is None else f"{row.money.likely:.2f}"] if priced else []
@@ -46,7 +43,7 @@ def show_forecast(console: Console, found: Forecast) -> None:
     counts = f"{many(found.problems, 'problem')}, {many(found.exam_problems, 'different exam problem')}"
     console.print(Text(f"{counts}; nothing was asked", style="bold"))
     console.print()
-    console.print(forecast_table(found))
+    console.print(forecast_table(found), crop=False)
     console.print()
     for line in _notes(found):
         console.print(dim(line))

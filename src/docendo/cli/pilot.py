@@ -9,12 +9,11 @@ from collections.abc import Callable
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from docendo.cli import settings as typed
 from docendo.cli.forecast import show_forecast
-from docendo.cli.ink import Ink, dim
+from docendo.cli.ink import FigureTable, Ink, dim
 from docendo.cli.progress import Progress
 from docendo.cli.solve import in_domain, kept, refuse_with_resume
 from docendo.cli.tables import show_bill
@@ -100,7 +99,7 @@ def show(console: Console, diagnosis: Diagnosis) -> None:
         mark, style = _MARKS[finding.verdict]
         console.print()
         console.print(Text(f"{mark} ", style=style).append(plain(finding.question), style="bold"))
-        console.print(Padding(Text(plain(finding.answer)), (0, 0, 0, 2)))
+        console.print(Padding(Text(plain(finding.answer)), (0, 0, 0, 2), expand=False))
     changes = advised(d)
     if changes:
         console.print()
@@ -108,7 +107,7 @@ def show(console: Console, diagnosis: Diagnosis) -> None:
         for name, value in changes.items():
             console.print(Text(f"  {name} = {json.dumps(value)}"))
     console.print()
-    console.print(loads(d))
+    console.print(loads(d), crop=False)
     console.print(
         dim(
             f"{_in_all(d)}. Reckoned from the pilot's calls; distinct lessons, which alone are examined, go on "
@@ -144,9 +143,8 @@ def _at_most(d: Diagnosis) -> str:
     return f" At most, all were asked: {asked / d.exam_share:,.0f} calls." if d.exam_share else ""
 
 
-def loads(d: Diagnosis) -> Table:
+def loads(d: Diagnosis) -> FigureTable:
     """What the full run would ask, by model and purpose."""
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     heads = (
         f"a full run: {d.full_problems:,} × {d.full_lessons}",
         "for",
@@ -157,8 +155,7 @@ def loads(d: Diagnosis) -> Table:
         "written",
         *([d.currency] if d.currency else []),
     )
-    for i, head in enumerate(heads):
-        table.add_column(head, justify="left" if i < 2 else "right", no_wrap=True)
+    table = FigureTable(*heads, names=2)
     for load in d.loads:
         sums = (load.prompt, load.cached, load.completion)
         cost = ["–" if load.money is None else f"{load.money:.2f}"] if d.currency else []

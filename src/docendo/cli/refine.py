@@ -152,7 +152,7 @@ def _show_forecast(arguments: argparse.Namespace, found: Forecast) -> None:
     console = Ink()
     console.print(Text(f"{many(found.exam_problems, 'problem')}; nothing was asked", style="bold"))
     console.print()
-    console.print(forecast_table(found))
+    console.print(forecast_table(found), crop=False)
     console.print()
     lines = [
         f"An answer is taken to have {found.reply.likely:.0f} tokens ({found.reply_from}).",

@@ -8,6 +8,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
@@ -100,8 +101,11 @@ def _list(console: Ink, view: RunView) -> None:
     planned = sum(1 for _ in view.problems())
     console.print(dim(f"{len(found):,} of {many(planned, 'problem')} finished; most telling first"))
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    # An id that takes several lines cannot be copied into the next command: other columns give way first.
+    longest = max((cell_len(one_line(outcome.problem.id)) for outcome in found), default=0)
     for name in ("problem", "group", "answer", "sc", "sum"):
         table.add_column(name, overflow="fold")
+    table.columns[0].no_wrap = longest <= console.width // 2
     for outcome in found:
         problem = outcome.problem
         table.add_row(

@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from docendo.cli.ink import dim
+from docendo.cli.ink import FigureTable, dim
 from docendo.cli.words import amount, listed, many, one_line, percent, points, span
 from docendo.solve.arms import Table as Arms
 from docendo.solve.spent import Bill
 from docendo.solve.summary import Summary
-from docendo.stats import Interval
+from docendo.stats import FEW, Interval
 
 _WIDE = 72  # columns that the whole tables need
 _GROUP_ARMS = ("sc", "max", "sum", "oracle")
@@ -38,7 +37,7 @@ def show_summary(console: Console, summary: Summary) -> None:
     console.print(Text(_heading(summary), style="bold"))
     for table in tables:
         console.print()
-        console.print(table)
+        console.print(table, crop=False)
     console.print()
     for verdict in verdicts(summary):
         console.print(verdict)
@@ -46,10 +45,10 @@ def show_summary(console: Console, summary: Summary) -> None:
         console.print(dim(line))
 
 
-def arms_table(arms: Arms, *, narrow: bool = False) -> Table:
+def arms_table(arms: Arms, *, narrow: bool = False) -> FigureTable:
     """One row an arm: accuracy, interval, tokens, and cost relative to self-consistency."""
     heads = ("accuracy", "95 % interval", "tokens")
-    table = _table("", *heads, *(["× sc"] if narrow else ["computed", "cost / sc"]))
+    table = FigureTable("", *heads, *(["× sc"] if narrow else ["computed", "cost / sc"]))
     sc = arms.arms.get("sc")
     unit = sc.cost.cost if sc is not None else 0.0
     for name, arm in arms.arms.items():
@@ -64,9 +63,9 @@ def arms_table(arms: Arms, *, narrow: bool = False) -> Table:
     return table
 
 
-def programs_table(arms: Arms) -> Table:
+def programs_table(arms: Arms) -> FigureTable:
     """What the arms' programs pass: the mean shares of visible and of hidden tests, and how often all hidden ones."""
-    table = _table("programs", "V-score", "S-score", "95 % interval", "all passed")
+    table = FigureTable("programs", "V-score", "S-score", "95 % interval", "all passed")
     for name, arm in arms.arms.items():
         v, s = arm.v_score, arm.s_score
         table.add_row(
@@ -78,20 +77,20 @@ def programs_table(arms: Arms) -> Table:
     return table
 
 
-def differences_table(arms: Arms) -> Table:
+def differences_table(arms: Arms) -> FigureTable:
     """What the lesson arms gain on the baselines, in percentage points, over the same problems."""
-    table = _table("points gained", "", "95 % interval")
+    table = FigureTable("points gained", "", "95 % interval")
     for name, difference in arms.differences.items():
         table.add_row(name.replace("-", " − "), *_gain(difference))
     return table
 
 
-def groups_table(groups: Mapping[str, Arms], *, narrow: bool = False) -> Table:
+def groups_table(groups: Mapping[str, Arms], *, narrow: bool = False) -> FigureTable:
     """Each group's accuracies, and what SUM gains on self-consistency there."""
     shown = [name for name in _GROUP_ARMS if any(name in g.arms for g in groups.values())]
     if narrow:
         shown = [name for name in shown if name in ("sc", "sum")]
-    table = _table("group", "n", *shown, "sum − sc", "95 % interval")
+    table = FigureTable("group", "n", *shown, "sum − sc", "95 % interval")
     for name, group in groups.items():
         shares = [percent(group.arms[arm].accuracy.mean) if arm in group.arms else "–" for arm in shown]
         gain = _gain(group.differences.get("sum-sc"))
@@ -158,9 +157,8 @@ def show_bill(console: Console, bill: Bill) -> None:
     if all(item.model.startswith("school:") for item in bill.items):
         return
     priced = bill.money is not None
-    table = _table(
-        "asked", "for", "calls", "sent", "cached", "written", *([bill.currency or ""] if priced else [])
-    )
+    heads = ("calls", "sent", "cached", "written", *([bill.currency or ""] if priced else []))
+    table = FigureTable("asked", "for", *heads, names=2)
     for item in bill.items:
         usage = item.usage
         written = amount(usage.completion)
@@ -173,7 +171,7 @@ def show_bill(console: Console, bill: Bill) -> None:
     if priced:
         table.add_row("", "", "", "", "", "", f"{bill.money:.2f}")
     console.print()
-    console.print(table)
+    console.print(table, crop=False)
     if (unknown := bill.unknown()) is not None:
         console.print(dim(unknown))
 
@@ -185,13 +183,6 @@ def _heading(summary: Summary) -> str:
         parts.append(f"{summary.planned - finished:,} not finished yet")
     parts.append(f"{many(summary.samples, 'sample')}, {many(summary.lessons, 'different lesson')} examined")
     return ", ".join(parts)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i == 0 else "right", no_wrap=True)
-    return table
 
 
 def _gain(difference: Interval | None) -> tuple[Text, Text]:
@@ -242,8 +233,15 @@ def _notes(summary: Summary) -> list[str]:
     shown += [arm.s_score for arm in summary.overall.arms.values() if arm.s_score is not None]
     for table in (summary.overall, *summary.groups.values()):
         shown += table.differences.values()
-    starred = dict.fromkeys(i.note for i in shown if _star(i))
-    few = [f"{_FEW} {note}" for note in starred]
+    starred = [i for i in shown if _star(i)]
+    few = [
+        f"{_FEW} {note}"
+        for note in dict.fromkeys(i.note for i in starred if i.clusters >= FEW or i.low == i.high)
+    ]
+    small = sorted({i.clusters for i in starred if i.clusters < FEW and i.low != i.high})
+    if small:
+        counts = f"{small[0]}" if len(small) == 1 else f"{small[0]} to {small[-1]}"
+        few.append(f"{_FEW} only {counts} clusters: the interval is too narrow")
     code = any(arm.s_score or arm.v_score for arm in summary.overall.arms.values())
     return [
         *few,

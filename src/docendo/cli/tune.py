@@ -11,13 +11,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from docendo.cli import settings as typed
 from docendo.cli import tuning
 from docendo.cli.forecast import show_forecast
-from docendo.cli.ink import Ink, dim
+from docendo.cli.ink import FigureTable, Ink, dim
 from docendo.cli.progress import Progress
 from docendo.cli.solve import in_domain
 from docendo.cli.words import duration, many, one_line, percent, plain, points, span
@@ -202,10 +201,8 @@ def _show_round(console: Console, done: Round, *, several: bool) -> None:
 
 def show_changes(console: Console, title: str, changes: Sequence[Change]) -> None:
     """Before and after, rule by rule."""
-    table = Table(title=Text(plain(title), style="bold"), title_justify="left", box=None, pad_edge=False)
-    table.show_header, table.header_style, table.padding = True, "dim", (0, 2, 0, 0)
-    for i, head in enumerate(("", "before", "after", "points", "95 % interval")):
-        table.add_column(head, justify="left" if i == 0 else "right", no_wrap=True)
+    table = FigureTable("", "before", "after", "points", "95 % interval")
+    table.title, table.title_justify = Text(plain(title), style="bold"), "left"
     for change in changes:
         table.add_row(
             _NAMES[change.rule],
@@ -214,7 +211,7 @@ def show_changes(console: Console, title: str, changes: Sequence[Change]) -> Non
             points(change.difference.mean),
             span(change.difference, signed=True),
         )
-    console.print(table)
+    console.print(table, crop=False)
     first = changes[0].difference if changes else None
     if first is not None:
         console.print(

@@ -295,7 +295,7 @@ class TestBadInput:
         for wrong, hint in (
             ({"lesons": 3}, "did you mean lessons"),
             ({"lessons": 0}, "at least 1"),
-            ({"lessons": "many"}, "not a int"),
+            ({"lessons": "many"}, "not a whole number"),
             ({"temperature": 11}, "out of range"),
             ({"students": []}, "at least one student"),
             ({"students": [STUDENT, STUDENT]}, "named twice"),

@@ -88,7 +88,8 @@ def until_shown(monkeypatch: Any) -> Callable[[Call], bool]:
 
 
 def after_the_first(monkeypatch: Any) -> Callable[[Call], bool]:
-    """Hold for ever what is asked to solve any problem but the first."""
+    """Hold for ever what is asked to solve any problem but the first; lines of progress come at once."""
+    monkeypatch.setattr(import_module("docendo.cli.progress"), "_PLAIN_SECONDS", 0.1)
     numbers = "has 3 and 5"
     return lambda call: call.purpose != "exam" and numbers not in str(call.prompt).rsplit("Question:", 1)[-1]
 

@@ -201,7 +201,7 @@ class _Scale:
         """By how much distinct lessons grow, from their mean numbers among all of the samples and half of them."""
         half = max(self._taught // 2, 1)
         if self.samples <= 1 or half == self._taught:
-            return np.full(len(means), max(self.samples, 1.0) if half == self._taught else self.samples)
+            return np.full(len(means), self.samples)
         some = np.maximum(means[:, 1], 1e-9)
         power = np.clip(
             np.log(np.maximum(means[:, 0], 1e-9) / some) / math.log(self._taught / half), 0.0, 1.0
